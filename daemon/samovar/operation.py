@@ -1,0 +1,172 @@
+"""How an operation is declared, and the registry that finds the declarations.
+
+An operation is one file in `samovar/operations/`. Its parameters are declared once, here dialogs, CLI options and docs
+get them from. Importing an operation's file must not import torch: the broker and the CLI do it. The function's body
+does its heavy imports itself.
+
+    @dataclass(frozen=True)
+    class Params:
+        amount: float = param(1.0, title="Amount", help="0 leaves the image as it is", minimum=0.0, maximum=1.0)
+
+    @operation("invert", title="Invert", params=Params)
+    def invert(image: Image, params: Params, job: Job) -> Image:
+        "Blend the image with its negative."
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import math
+import pkgutil
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from samovar_link.errors import BadRequest
+from samovar_link.messages import Choice, OperationInfo, ParameterInfo, Run, Value
+
+_KEY = "samovar"
+
+
+def param(
+    default: Value,
+    *,
+    title: str,
+    help: str,
+    unit: str = "",
+    minimum: float | None = None,
+    maximum: float | None = None,
+    step: float | None = None,
+    choices: Mapping[str, str] | None = None,
+    model: bool = False,
+) -> Any:
+    """Declare one parameter as a dataclass field.
+
+    minimum, maximum : both belong to the range
+    choices : id -> title, for a text parameter with a fixed list
+    model : the value is the id of a model whose card lists this operation
+    """
+    info = {
+        "title": title, "help": help, "unit": unit, "minimum": minimum, "maximum": maximum, "step": step,
+        "choices": tuple(Choice(id, text) for id, text in (choices or {}).items()), "model": model,
+    }  # fmt: skip
+    return dataclasses.field(default=default, metadata={_KEY: info})
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """A declared operation.
+
+    function : (image: Image, params, job) -> Image; of a `raw` operation (rasters, params, job) -> rasters, which gets
+        pixels as they came, for measuring the way to the worker
+    output_size : (width, height, params) of the result, for the check before anything is allocated; None keeps the size
+    check : raises BadRequest for a combination of parameters that the ranges alone do not exclude
+    """
+
+    id: str
+    title: str
+    help: str
+    params: type
+    function: Callable[..., Any]
+    roles: tuple[str, ...] = ("image",)
+    output_size: Callable[[int, int, Any], tuple[int, int]] | None = None
+    check: Callable[[Any], None] | None = None
+    raw: bool = False
+    hidden: bool = False
+
+    def info(self) -> OperationInfo:
+        """The declaration as it travels in `Welcome`."""
+        return OperationInfo(
+            self.id, self.title, self.help, self.roles, tuple(self._parameters()),
+            resizes=self.output_size is not None, hidden=self.hidden,
+        )  # fmt: skip
+
+    def _parameters(self) -> Iterable[ParameterInfo]:
+        hints = typing.get_type_hints(self.params)
+        for f in dataclasses.fields(self.params):
+            info = dict(f.metadata[_KEY])
+            is_model = info.pop("model")
+            kind = "model" if is_model else "choice" if info["choices"] else hints[f.name].__name__
+            yield ParameterInfo(f.name, kind, typing.cast(Value, f.default), **info)
+
+    def parse(self, values: Mapping[str, Value], models: Iterable[str]) -> Any:
+        """`Params` from what a client sent; what is missing takes its default.
+
+        models : ids that a "model" parameter may take
+
+        Raises BadRequest naming the parameter, its value and what is allowed.
+        """
+        infos = {info.name: info for info in self._parameters()}
+        for name in values:
+            if name not in infos:
+                raise BadRequest.field(f"{self.id} parameter", name, ", ".join(infos) or "none")
+        params = self.params(**{name: self._checked(infos[name], value, models) for name, value in values.items()})
+        if self.check is not None:
+            self.check(params)
+        return params
+
+    def _checked(self, info: ParameterInfo, value: Value, models: Iterable[str]) -> Value:
+        where = f"{self.id}.{info.name}"
+        expected = {"bool": bool, "int": int, "float": float}.get(info.kind, str)
+        if expected is float and type(value) is int:
+            value = float(value)
+        if type(value) is not expected:
+            raise BadRequest.field(where, value, {bool: "true or false", str: "text"}.get(expected, "a number"))
+        if info.kind == "model" and value not in (allowed := sorted(models)):
+            raise BadRequest.field(where, value, ", ".join(allowed))
+        if info.kind == "choice" and value not in (allowed := [choice.id for choice in info.choices]):
+            raise BadRequest.field(where, value, ", ".join(allowed))
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            low = -math.inf if info.minimum is None else info.minimum
+            high = math.inf if info.maximum is None else info.maximum
+            if not (math.isfinite(value) and low <= value <= high):
+                raise BadRequest.field(where, value, f"{low:g}..{high:g}{' ' + info.unit if info.unit else ''}")
+        return value
+
+
+def operation(id: str, *, title: str, params: type, **options: Any) -> Callable[[Callable[..., Any]], Operation]:
+    """Declare the decorated function as an operation; its docstring's first paragraph is the help text."""
+
+    def declare(function: Callable[..., Any]) -> Operation:
+        help = " ".join((function.__doc__ or "").split("\n\n")[0].split())
+        return Operation(id=id, title=title, help=help, params=params, function=function, **options)
+
+    return declare
+
+
+class Registry:
+    """Operations by id. A value: tests make their own."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._operations: dict[str, Operation] = {}
+        for each in operations:
+            if each.id in self._operations:
+                raise ValueError(f"operation {each.id!r} is declared twice")
+            self._operations[each.id] = each
+
+    def __iter__(self) -> typing.Iterator[Operation]:
+        return iter(self._operations.values())
+
+    def get(self, id: str) -> Operation:
+        """Raises BadRequest for an unknown id."""
+        if id not in self._operations:
+            visible = ", ".join(sorted(each.id for each in self if not each.hidden))
+            raise BadRequest.field("operation", id, visible)
+        return self._operations[id]
+
+    def check(self, run: Run, models: Iterable[str]) -> Any:
+        """The `Params` of a `Run` whose operation, roles, parameters all fit; BadRequest otherwise."""
+        found = self.get(run.operation)
+        missing = [role for role in found.roles if role not in run.images]
+        unknown = [role for role in run.images if role not in found.roles]
+        if missing or unknown:
+            raise BadRequest.field(f"{run.operation} images", sorted(run.images), ", ".join(found.roles))
+        return found.parse(run.parameters, models)
+
+
+def discover() -> Registry:
+    """Every `Operation` in the modules of `samovar.operations`."""
+    package = importlib.import_module("samovar.operations")
+    modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
+    return Registry(value for module in modules for value in vars(module).values() if isinstance(value, Operation))

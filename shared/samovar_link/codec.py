@@ -1,0 +1,209 @@
+"""Messages to frame 0 and back.
+
+Reflective: the dataclasses of `messages` are the schema, so a new message needs no code here. A field that has its
+default value is not sent; an unknown field is skipped; a known field of a wrong type raises. Nothing here looks at
+pixels: `check_images` only compares their announced sizes with the frames that came.
+
+Two kinds of bad input are told apart. Bytes that are no message at all raise `ProtocolError`. A message of ours with
+a bad field raises `BadRequest`, which can be answered; `job_of` finds whom to answer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Sequence
+
+from . import messages
+from .errors import BadRequest, ProtocolError
+from .messages import Limits, Message, Raster
+
+try:  # an installed plug-in carries msgpack's pure-Python part under this private name
+    from . import _msgpack as msgpack  # type: ignore[attr-defined,unused-ignore]
+except ImportError:
+    import msgpack  # type: ignore[import-untyped,unused-ignore,no-redef]
+
+MAX_HEADER_BYTES = 1 << 20
+"""Frame 0 holds names and numbers; a larger one is an attack or a bug."""
+
+_MAX_ITEMS = 10_000
+
+
+def encode(message: Message) -> bytes:
+    """Frame 0 of a message."""
+    return bytes(msgpack.packb([type(message).__name__, _fields(message)]))
+
+
+def decode(header: bytes | bytearray | memoryview) -> Message:
+    """The message of a frame 0.
+
+    Raises ProtocolError if the bytes are no message of any kind (`UnknownKind` for a kind that is only unknown),
+    BadRequest if a field of a known kind has a wrong type.
+    """
+    kind, fields = _unpack(header)
+    cls = messages.MESSAGES.get(kind)
+    if cls is None:
+        raise UnknownKind(kind)
+    return typing.cast(Message, _build(cls, fields, kind))
+
+
+class UnknownKind(ProtocolError):
+    """Well-formed, but of a kind this version does not know. Answer it, do not drop the connection."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"unknown message kind {kind[:60]!r}")
+        self.kind = kind[:60]
+
+
+def job_of(header: bytes | bytearray | memoryview) -> tuple[str, str]:
+    """(kind, job) of a message that `decode` refused, for the answer; job is "" where there is none."""
+    try:
+        kind, fields = _unpack(header)
+    except ProtocolError:
+        return "", ""
+    job = fields.get("job", "")
+    return kind[:60], job[:64] if isinstance(job, str) else ""
+
+
+def check_images(images: dict[str, Raster], frame_sizes: Sequence[int], limits: Limits) -> None:
+    """Compare announced rasters with the pixel frames that came along.
+
+    frame_sizes : bytes of each pixel frame (frame 0, the header, left out)
+
+    Raises BadRequest naming the role and field.
+    """
+    used = set()
+    for role, raster in images.items():
+        _check_raster(role, raster, limits)
+        if not 0 <= raster.frame < len(frame_sizes):
+            raise BadRequest.field(f"images[{role}].frame", raster.frame, f"0..{len(frame_sizes) - 1}")
+        if frame_sizes[raster.frame] != raster.size_bytes:
+            raise BadRequest(
+                f"images[{role}]: {raster.width}x{raster.height}, {raster.channels} channels of {raster.dtype} need "
+                f"{raster.size_bytes} bytes, but its frame has {frame_sizes[raster.frame]}"
+            )
+        used.add(raster.frame)
+    if len(used) != len(frame_sizes):
+        raise BadRequest.field("frames", len(frame_sizes), f"{len(used)}, one for each image")
+
+
+def _check_raster(role: str, raster: Raster, limits: Limits) -> None:
+    where = f"images[{role}]"
+    for name, size in (("width", raster.width), ("height", raster.height)):
+        if not 1 <= size <= limits.max_side:
+            raise BadRequest.field(f"{where}.{name}", size, f"1..{limits.max_side} pixels")
+    if raster.width * raster.height > limits.max_pixels:
+        raise BadRequest.field(
+            f"{where} size", f"{raster.width}x{raster.height}", f"at most {limits.max_pixels} pixels",
+            "work on a selection or a smaller layer",
+        )  # fmt: skip
+    if raster.channels not in messages.CHANNEL_NAMES:
+        raise BadRequest.field(f"{where}.channels", raster.channels, "1, 2, 3, 4")
+    if raster.dtype not in messages.DTYPE_BYTES:
+        raise BadRequest.field(f"{where}.dtype", raster.dtype, ", ".join(messages.DTYPE_BYTES))
+    if raster.order not in messages.ORDERS:
+        raise BadRequest.field(f"{where}.order", raster.order, ", ".join(messages.ORDERS))
+
+
+# --- packing --------------------------------------------------------------------------------------------------------
+
+
+def _fields(value: object) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    for f in dataclasses.fields(value):  # type: ignore[arg-type]
+        item = getattr(value, f.name)
+        default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+        if type(item) is not type(default) or item != default:
+            fields[f.name] = _plain(item)
+    return fields
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value):
+        return _fields(value)
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+# --- unpacking ------------------------------------------------------------------------------------------------------
+
+
+def _unpack(header: bytes | bytearray | memoryview) -> tuple[str, dict[str, object]]:
+    if len(header) > MAX_HEADER_BYTES:
+        raise ProtocolError(f"header of {len(header)} bytes, at most {MAX_HEADER_BYTES} allowed")
+    try:
+        body = msgpack.unpackb(
+            bytes(header), raw=False, strict_map_key=True, use_list=True,
+            max_array_len=_MAX_ITEMS, max_map_len=_MAX_ITEMS, max_bin_len=MAX_HEADER_BYTES, max_ext_len=0,
+        )  # fmt: skip
+    except Exception as error:  # msgpack raises a dozen types, RecursionError among them, for one fact: no msgpack
+        raise ProtocolError(f"frame 0 is not msgpack: {type(error).__name__}: {error}") from error
+    if not (isinstance(body, list) and len(body) == 2 and isinstance(body[0], str) and isinstance(body[1], dict)):
+        raise ProtocolError("frame 0 is not [kind, fields]")
+    return body[0], body[1]
+
+
+@functools.cache
+def _schema(cls: type) -> tuple[tuple[str, object, bool], ...]:
+    hints = typing.get_type_hints(cls)
+    return tuple(
+        (f.name, hints[f.name], f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING)
+        for f in dataclasses.fields(cls)
+    )
+
+
+def _build(cls: type, fields: object, where: str) -> object:
+    if not isinstance(fields, dict):
+        raise BadRequest.field(where, fields, "a map of fields")
+    values = {}
+    for name, hint, required in _schema(cls):
+        if name in fields:
+            values[name] = _convert(fields[name], hint, f"{where}.{name}")
+        elif required:
+            raise BadRequest(f"{where}.{name} is missing")
+    return cls(**values)
+
+
+def _convert(value: object, hint: object, where: str) -> object:
+    """`value` as read from msgpack, as the type `hint` says; BadRequest if it is another."""
+    origin = typing.get_origin(hint)
+    arguments = typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(value, arguments, where)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_convert(item, arguments[0], f"{where}[{index}]") for index, item in enumerate(value))
+    if origin is dict and isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise BadRequest.field(where, sorted(map(repr, value)), "a map with text keys")
+        return {key: _convert(item, arguments[1], f"{where}[{key[:40]}]") for key, item in value.items()}
+    if isinstance(hint, type):
+        if dataclasses.is_dataclass(hint):
+            return _build(hint, value, where)
+        if hint is float and type(value) is int:
+            return float(value)
+        if type(value) is hint:
+            return value
+    raise BadRequest.field(where, value, _name(hint))
+
+
+def _convert_union(value: object, options: Sequence[object], where: str) -> object:
+    if value is None and type(None) in options:
+        return None
+    if any(type(value) is option for option in options):  # exact first: True is not 1, 1 is not 1.0
+        return value
+    rest = [option for option in options if option is not type(None)]
+    if len(rest) == 1:
+        return _convert(value, rest[0], where)
+    raise BadRequest.field(where, value, " or ".join(_name(option) for option in options))
+
+
+def _name(hint: object) -> str:
+    names = {bool: "true or false", int: "an integer", float: "a number", str: "text", type(None): "nothing"}
+    if isinstance(hint, type) and hint in names:
+        return names[hint]
+    return "a list" if typing.get_origin(hint) is tuple else "a map"

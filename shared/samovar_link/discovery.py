@@ -1,0 +1,100 @@
+"""Where a client finds the daemon: one JSON file, mode 0600, in the user's data folder.
+
+The file holds a random token and the endpoints, so reading it is the permission to talk. It lives in the data folder,
+not the runtime folder, because Flatpak and Snap hide the latter from an editor. `SAMOVAR_HOME` moves everything of one
+daemon (file, sockets, log) to another folder; `SAMOVAR_CONNECTION_FILE` only tells a client where to look.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .errors import DaemonUnavailable
+from .messages import PROTOCOL
+
+FILE_NAME = "connection.json"
+
+
+@dataclass(frozen=True)
+class ConnectionFile:
+    """What the daemon writes and a client reads. `endpoints` are tried in order."""
+
+    pid: int
+    token: str
+    endpoints: tuple[str, ...]
+    protocol: int = PROTOCOL
+    version: str = ""
+
+    def write(self, path: Path) -> None:
+        """Write whole or not at all, readable by this user only."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mkstemp makes it 0600
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(asdict(self), file)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    @classmethod
+    def read(cls, path: Path) -> ConnectionFile:
+        """Raises FileNotFoundError if there is none, DaemonUnavailable if it cannot be used."""
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            return cls(
+                pid=int(fields["pid"]), token=str(fields["token"]), endpoints=tuple(map(str, fields["endpoints"])),
+                protocol=int(fields["protocol"]), version=str(fields.get("version", "")),
+            )  # fmt: skip
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise DaemonUnavailable(
+                f"Samovar's connection file {path} cannot be read ({error.strerror}); make it readable for this user."
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise DaemonUnavailable(
+                f"Samovar's connection file {path} is damaged; stop Samovar, delete the file and start it again."
+            ) from error
+
+
+def home() -> Path:
+    """The folder of the connection file, the lock and the log."""
+    if override := os.environ.get("SAMOVAR_HOME"):
+        return Path(override)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "samovar"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "samovar"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "samovar"
+
+
+def candidates() -> list[Path]:
+    """Where the connection file may be, best first. Inside a Flatpak XDG_DATA_HOME is not the user's own folder."""
+    if override := os.environ.get("SAMOVAR_CONNECTION_FILE"):
+        return [Path(override)]
+    if os.environ.get("SAMOVAR_HOME"):
+        return [home() / FILE_NAME]
+    unsandboxed = Path.home() / ".local" / "share" / "samovar" / FILE_NAME
+    return list(dict.fromkeys([home() / FILE_NAME, unsandboxed]))
+
+
+def find() -> tuple[Path, ConnectionFile]:
+    """The first connection file there is. Raises DaemonUnavailable if there is none or it cannot be used."""
+    for path in candidates():
+        try:
+            found = ConnectionFile.read(path)
+        except FileNotFoundError:
+            continue
+        if found.protocol != PROTOCOL:
+            raise DaemonUnavailable(
+                f"The running Samovar {found.version} speaks protocol {found.protocol}, this plug-in {PROTOCOL}: "
+                "update the older of the two, then restart both."
+            )
+        return path, found
+    raise DaemonUnavailable("Samovar is not running; start it with: samovar serve --detach")

@@ -1,0 +1,103 @@
+"""What can go wrong between an editor and the daemon, and whose fault it was.
+
+    RemoteError                  may cross the wire as `Failed` or `Refused`: code, message, hint
+    ├── BadRequest               the client's fault      -> names the field, the value, what is allowed
+    ├── OutOfMemory              the job is too big      -> hint: smaller scope, other model
+    ├── ModelUnavailable         weights missing/damaged -> hint: the command that gets them
+    ├── Busy                     the queue is full       -> hint: wait, or cancel something
+    ├── WorkerCrashed            the worker died twice   -> hint: where the log is
+    └── InternalError            our bug                 -> hint: where the log is
+    ProtocolError                bytes or frames that are no message: drop the connection, log it
+    DaemonUnavailable            client side: not found, did not start, other protocol version, went away
+
+`JobCancelled` is not here: it never leaves the worker. A cancelled job is answered with `Cancelled`,
+because doing what the user asked is not an error.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RemoteError(Exception):
+    """An error the daemon reports to the client that asked.
+
+    code : stable identifier on the wire, one per class
+    message : one sentence of facts
+    hint : what the user can do, possibly empty
+    """
+
+    code: ClassVar[str] = "remote"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class BadRequest(RemoteError):
+    """The request cannot be carried out as it stands."""
+
+    code = "bad-request"
+
+    @classmethod
+    def field(cls, name: str, value: object, allowed: str, hint: str = "") -> BadRequest:
+        """The usual form: which field, what it held, what it may hold."""
+        shown = repr(value)
+        if len(shown) > 80:
+            shown = shown[:77] + "..."
+        return cls(f"{name} is {shown}; allowed: {allowed}", hint)
+
+
+class OutOfMemory(RemoteError):
+    """The job does not fit, even in the smallest tiles."""
+
+    code = "out-of-memory"
+
+
+class ModelUnavailable(RemoteError):
+    """Weights are missing or damaged."""
+
+    code = "model-unavailable"
+
+
+class Busy(RemoteError):
+    """The queue is full."""
+
+    code = "busy"
+
+
+class WorkerCrashed(RemoteError):
+    """The worker process died under this job, and again on its retry."""
+
+    code = "worker-crashed"
+
+
+class InternalError(RemoteError):
+    """A defect of the daemon."""
+
+    code = "internal"
+
+
+class ProtocolError(Exception):
+    """The peer sent something that is not our protocol. The connection is of no further use."""
+
+
+class DaemonUnavailable(Exception):
+    """No usable daemon: none found, it did not start, it speaks another version, or it went away.
+
+    The message is one sentence for the user and says what to do.
+    """
+
+
+REMOTE_ERRORS: dict[str, type[RemoteError]] = {
+    cls.code: cls for cls in (BadRequest, OutOfMemory, ModelUnavailable, Busy, WorkerCrashed, InternalError)
+}
+
+
+def remote_error(code: str, message: str, hint: str = "") -> RemoteError:
+    """The exception for a code read from the wire; an unknown code (newer daemon) gives plain `RemoteError`."""
+    return REMOTE_ERRORS.get(code, RemoteError)(message, hint)

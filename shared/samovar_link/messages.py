@@ -1,0 +1,356 @@
+"""The protocol. What is written here is what travels; everything else follows from it.
+
+A message is frame 0, msgpack `[kind, fields]`, where `kind` is the class name and `fields` maps field names to
+values; frames 1..n are raw pixels, never copied into msgpack. `Raster.frame` says which one.
+
+Rules for whoever edits this file:
+1. A new field has a default. Nothing is renamed, retyped, reordered or reused.
+2. Unknown fields are ignored, unknown kinds are answered with `Refused`.
+3. Only scalars, strings, tuples, string-keyed dicts and dataclasses of this file: no pickle, no file names.
+4. A change that an old peer would misread raises `PROTOCOL`.
+5. Standard library only, Python 3.10 syntax: this runs inside the editors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Union
+
+PROTOCOL = 1
+"""Version of the protocol. Peers with different numbers do not talk."""
+
+Value = Union[bool, int, float, str]
+"""A parameter's value on the wire."""
+
+DTYPE_BYTES = {"u8": 1, "u16": 2, "f16": 2, "f32": 4}
+"""Bytes per channel of each pixel type; little endian."""
+
+CHANNEL_NAMES = {1: "gray", 2: "gray+alpha", 3: "rgb", 4: "rgb+alpha"}
+ORDERS = ("rgba", "bgra")
+PRIORITIES = ("interactive", "batch")
+
+
+# --- pixels ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Raster:
+    """Describes the pixels of one frame: rows top to bottom, no padding, channels interleaved.
+
+    Straight (unassociated) alpha, last. sRGB-encoded, 0..255, 0..65535 or nominally 0..1. `order` "bgra" swaps
+    the first and third channel of colour rasters and says nothing about gray ones. `x`, `y` place the raster in the
+    editor's image, in pixels, and come back scaled with the result. `frame` indexes the message's pixel frames.
+    """
+
+    height: int
+    width: int
+    channels: int
+    dtype: str = "u8"
+    order: str = "rgba"
+    x: int = 0
+    y: int = 0
+    frame: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        return self.height * self.width * self.channels * DTYPE_BYTES[self.dtype]
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """Part of an image, in pixels of the role `image`; the lower right border is outside."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+# --- meeting --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Hello:
+    """Client -> daemon, first message. Answered by `Welcome`, or `Refused` if the protocols differ."""
+
+    protocol: int = PROTOCOL
+    client: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value of a parameter that has a fixed list of them."""
+
+    id: str
+    title: str
+
+
+@dataclass(frozen=True)
+class ParameterInfo:
+    """How to draw one parameter. `kind` is "bool", "int", "float", "choice" or "model".
+
+    A "model" parameter takes the id of any `ModelInfo` that lists the operation.
+    """
+
+    name: str
+    kind: str
+    default: Value
+    title: str = ""
+    help: str = ""
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    choices: tuple[Choice, ...] = ()
+
+
+@dataclass(frozen=True)
+class OperationInfo:
+    """One operation: what it needs (`roles`, first one is the layer itself) and what can be set.
+
+    `resizes` says that the result may have another size than the layer.
+    """
+
+    id: str
+    title: str
+    help: str = ""
+    roles: tuple[str, ...] = ("image",)
+    parameters: tuple[ParameterInfo, ...] = ()
+    resizes: bool = False
+    hidden: bool = False
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """One model as a dialog shows it. `noise_levels` is empty for a model without that choice."""
+
+    id: str
+    title: str
+    operations: tuple[str, ...]
+    help: str = ""
+    scale: int = 1
+    noise_levels: tuple[int, ...] = ()
+    licence: str = ""
+    available: bool = True
+    download_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the daemon accepts; checked there, told here so that a client can refuse early."""
+
+    max_pixels: int = 1 << 28
+    max_side: int = 1 << 16
+    max_output_pixels: int = 1 << 30
+    max_jobs_per_client: int = 256
+    lease_seconds: float = 3.0
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """Daemon -> client, answers `Hello`. All a plug-in needs to draw its dialogs."""
+
+    protocol: int = PROTOCOL
+    version: str = ""
+    pid: int = 0
+    operations: tuple[OperationInfo, ...] = ()
+    models: tuple[ModelInfo, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Daemon -> client: a message that belongs to no job was not understood or not allowed. `kind` names it."""
+
+    kind: str
+    code: str
+    message: str
+    hint: str = ""
+
+
+# --- work -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """Client -> daemon: do this. Answered by any number of `Progress`, then one of `Done`, `Failed`, `Cancelled`.
+
+    Carries everything that decides the outcome. `job` is chosen by the client and unique (a random hex string of
+    32 characters is); all answers carry it. `images` maps a role of the operation to its raster.
+    """
+
+    job: str
+    operation: str
+    parameters: dict[str, Value] = field(default_factory=dict)
+    images: dict[str, Raster] = field(default_factory=dict)
+    wrap_x: bool = False
+    wrap_y: bool = False
+    region: Rectangle | None = None
+    viewport: Rectangle | None = None
+    priority: str = "interactive"
+    keep_alive_seconds: float = 300.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Daemon -> client. `fraction` (0..1) never decreases within a job. `stage` is one word or two for the user."""
+
+    job: str
+    fraction: float
+    stage: str = ""
+    eta_seconds: float | None = None
+    images: dict[str, Raster] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """How many tiles the result is made of, and how many of them came from the cache."""
+
+    total: int = 0
+    cached: int = 0
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Where the time went. `queue` waiting, `load` starting the worker and reading weights, `transfer` moving pixels
+    between broker and worker, `compute` the operation, `total` from receipt of `Run` to sending of `Done`."""
+
+    queue: float = 0.0
+    load: float = 0.0
+    transfer: float = 0.0
+    compute: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a result came about. `retries` holds one sentence per step down from the plan."""
+
+    device: str = ""
+    runtime: str = ""
+    dtype: str = ""
+    model: str = ""
+    sha256: str = ""
+    tiles: Tiles = field(default_factory=Tiles)
+    seconds: Seconds = field(default_factory=Seconds)
+    retries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Done:
+    """Daemon -> client: the job's result. Most operations fill the role `image` only."""
+
+    job: str
+    images: dict[str, Raster] = field(default_factory=dict)
+    report: Report = field(default_factory=Report)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Daemon -> client: the job ended without a result. `code` is that of a class in `errors`."""
+
+    job: str
+    code: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Client -> daemon. Idempotent: cancelling an unknown or finished job is not an error.
+
+    Answered by `Cancelled`, unless the job's `Done` or `Failed` was already on its way.
+    """
+
+    job: str
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """Daemon -> client: the job is no more, and nothing of it will follow."""
+
+    job: str
+
+
+# --- the rest -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ping:
+    """Either direction; answered by `Pong` with the same `nonce`. Any message of a client renews its leases."""
+
+    nonce: int = 0
+
+
+@dataclass(frozen=True)
+class Pong:
+    """Answers `Ping`."""
+
+    nonce: int = 0
+
+
+@dataclass(frozen=True)
+class Status:
+    """Client -> daemon. Answered by `StatusReport`."""
+
+
+@dataclass(frozen=True)
+class JobInfo:
+    """One job that is queued or running. `state` is "queued" or "running"."""
+
+    job: str
+    operation: str
+    state: str
+    client: str = ""
+    model: str = ""
+    fraction: float = 0.0
+    age_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """One model held in memory. `unload_seconds` counts down while unused; None means it stays."""
+
+    model: str
+    device: str
+    size_bytes: int
+    runtime: str
+    in_use: bool = False
+    unload_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class StatusReport:
+    """Daemon -> client, answers `Status`. `worker` is "none", "starting", "idle" or "busy"."""
+
+    version: str = ""
+    pid: int = 0
+    uptime_seconds: float = 0.0
+    endpoints: tuple[str, ...] = ()
+    clients: int = 0
+    worker: str = "none"
+    worker_pid: int = 0
+    device: str = ""
+    jobs: tuple[JobInfo, ...] = ()
+    models: tuple[LoadedModel, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Client -> daemon: end. Running jobs are cancelled. Answered by `Stopping`."""
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """Daemon -> every client: the daemon ends now."""
+
+
+Message = Union[
+    Hello, Welcome, Refused, Run, Progress, Done, Failed, Cancel, Cancelled,
+    Ping, Pong, Status, StatusReport, Stop, Stopping,
+]  # fmt: skip
+
+MESSAGES: dict[str, type] = {cls.__name__: cls for cls in Message.__args__}  # type: ignore[attr-defined]
+"""Every kind that may stand in frame 0."""

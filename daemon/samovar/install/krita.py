@@ -1,0 +1,107 @@
+"""The Krita plug-in: a folder and a .desktop file beside it, and one line in kritarc that switches it on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from . import bundle, places
+
+NAME = "samovar_krita"
+_ENABLE = f"enable_{NAME}"
+
+
+def install_krita(target: Path | None = None) -> Path:
+    """Install the plug-in and return its folder.
+
+    target : the pykrita folder; None is the user's own, where the plug-in is switched on as well
+    """
+    source = bundle.plugin_source("krita")
+    plugins = places.krita_plugins() if target is None else target
+    bundle.replace(source / NAME, plugins / NAME)
+    _write_whole(plugins / f"{NAME}.desktop", (source / f"{NAME}.desktop").read_bytes())
+    if target is None:
+        set_enabled(places.kritarc(), True)
+    return plugins / NAME
+
+
+def uninstall_krita(target: Path | None = None) -> bool:
+    """Remove what `install_krita` made; False if it was not there. The line in kritarc goes as well."""
+    plugins = places.krita_plugins() if target is None else target
+    found = [bundle.remove(plugins / name) for name in (NAME, f"{NAME}.desktop")]
+    if target is None:
+        set_enabled(places.kritarc(), None)
+    return any(found)
+
+
+def is_enabled(kritarc: Path) -> bool:
+    """Whether Krita will load the plug-in."""
+    if not kritarc.is_file():
+        return False
+    lines = _read(kritarc).splitlines()
+    start, end = _section(lines)
+    return any(_key(line) == _ENABLE and line.split("=", 1)[1].strip() == "true" for line in lines[start:end])
+
+
+def set_enabled(kritarc: Path, enabled: bool | None) -> None:
+    """Set the plug-in's line in the `[python]` group, or take it out (None), and touch nothing else.
+
+    The file as it was stays beside it as `kritarc.samovar-backup`.
+    """
+    old = _read(kritarc) if kritarc.is_file() else ""
+    new = _with_line(old, None if enabled is None else f"{_ENABLE}={'true' if enabled else 'false'}")
+    if new == old:
+        return
+    if kritarc.is_file():
+        shutil.copy2(kritarc, kritarc.with_name(kritarc.name + ".samovar-backup"))
+    kritarc.parent.mkdir(parents=True, exist_ok=True)
+    _write_whole(kritarc, new.encode("utf-8", "surrogateescape"))
+
+
+def _with_line(text: str, wanted: str | None) -> str:
+    newline = "\r\n" if "\r\n" in text else "\n"
+    lines = text.splitlines(keepends=True)
+    start, end = _section(lines)
+    present = [index for index in range(start, end) if _key(lines[index]) == _ENABLE]
+    for index in reversed(present[1:] if wanted else present):
+        del lines[index]
+    if wanted is None:
+        return "".join(lines)
+    if present:
+        lines[present[0]] = wanted + newline
+    elif start:
+        if not lines[start - 1].endswith("\n"):
+            lines[start - 1] += newline
+        lines.insert(start, wanted + newline)
+    else:
+        if lines and not lines[-1].endswith("\n"):
+            lines[-1] += newline
+        lines += [newline] * bool(lines) + ["[python]" + newline, wanted + newline]
+    return "".join(lines)
+
+
+def _section(lines: list[str]) -> tuple[int, int]:
+    """First line in and first line after the `[python]` group; (0, 0) if there is none."""
+    headers = [index for index, line in enumerate(lines) if line.startswith("[")]
+    for index in headers:
+        if lines[index].strip() == "[python]":
+            return index + 1, next((other for other in headers if other > index), len(lines))
+    return 0, 0
+
+
+def _key(line: str) -> str:
+    return line.split("=", 1)[0].strip() if "=" in line else ""
+
+
+def _read(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", "surrogateescape")  # not read_text: line ends stay as they are
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    path = path.resolve()  # a settings file kept elsewhere and linked stays a link
+    temporary = path.with_name(f".{path.name}.samovar-new")
+    temporary.write_bytes(content)
+    if path.exists():
+        shutil.copymode(path, temporary)
+    os.replace(temporary, path)

@@ -1,0 +1,56 @@
+# make demo    set up, upscale a drawing, show before and after, print the seconds
+# make test    set up everything, editors included, and run every test
+# make bench   the benchmarks
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo setup test lint unit editors bench images dist clean
+
+demo: $(VENV)/.samovar
+	$(VENV)/bin/python docs/demo.py demo
+
+test: $(VENV)/.tests editors lint
+	$(VENV)/bin/python -m pytest
+
+unit: $(VENV)/.tests
+	$(VENV)/bin/python -m pytest tests/unit tests/contract
+
+lint: $(VENV)/.tests
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+# Real Krita, real GIMP 3. As root on Debian or Ubuntu this installs them; otherwise it says what is missing.
+editors: $(VENV)/.tests
+	$(VENV)/bin/python tests/editors/install.py
+
+bench: $(VENV)/.tests
+	$(VENV)/bin/python tests/bench/overhead.py
+
+# The pictures of the README, from the real program and the real editors.
+images: $(VENV)/.tests editors
+	$(VENV)/bin/python docs/demo.py demo
+	cp demo/before-after.png docs/images/before-after.png
+	$(VENV)/bin/python tests/editors/krita/screenshot.py
+	$(VENV)/bin/python tests/editors/gimp/screenshot.py
+
+dist: $(VENV)/.tests
+	$(VENV)/bin/python -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+setup: $(VENV)/.samovar
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Samovar needs Python 3.10 or newer; set PYTHON=python3.x" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "No virtual environments here: apt install python3-venv" >&2; exit 1; }
+
+$(VENV)/.samovar: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/.samovar
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -102,6 +102,17 @@ def enter(root: Path, command: Sequence[str], environment: Mapping[str, str], bi
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", "\n".join(steps)]
 
 
+def unusable(root: Path) -> str:
+    """Why editors cannot be started in the root, in a few words; "" if they can."""
+    if os.geteuid() != 0:
+        return f"editors in {root} can only be started by root"
+    try:
+        trial = subprocess.run(enter(root, ["true"], {}), capture_output=True, text=True, timeout=30)
+    except OSError as error:
+        return f"editors in {root} cannot be started ({error})"
+    return "" if trial.returncode == 0 else f"editors in {root} cannot be started ({trial.stderr.strip()})"
+
+
 def _make(root: Path) -> Path:
     partial = root.with_name(f"{root.name}.partial")
     _remove(partial)

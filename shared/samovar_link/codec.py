@@ -14,7 +14,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from . import messages
 from .errors import BadRequest, ProtocolError
@@ -36,14 +36,16 @@ def encode(message: Message) -> bytes:
     return bytes(msgpack.packb([type(message).__name__, _fields(message)]))
 
 
-def decode(header: bytes | bytearray | memoryview) -> Message:
+def decode(header: bytes | bytearray | memoryview, kinds: Mapping[str, type] = messages.MESSAGES) -> Message:
     """The message of a frame 0.
+
+    kinds : what may come; the channel between broker and worker knows a few more than a client
 
     Raises ProtocolError if the bytes are no message of any kind (`UnknownKind` for a kind that is only unknown),
     BadRequest if a field of a known kind has a wrong type.
     """
     kind, fields = _unpack(header)
-    cls = messages.MESSAGES.get(kind)
+    cls = kinds.get(kind)
     if cls is None:
         raise UnknownKind(kind)
     return typing.cast(Message, _build(cls, fields, kind))

@@ -1,0 +1,182 @@
+"""Starting the daemon from a client that found none."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from . import discovery
+from .client import Client, connect
+from .errors import DaemonUnavailable
+from .transport import clock
+
+START_SECONDS = 10.0
+
+_INSTALL = "install it with: pip install samovar"
+
+_FOREIGN_PYTHON = (
+    "PYTHONHOME", "PYTHONPATH", "PYTHONPLATLIBDIR", "PYTHONSTARTUP", "PYTHONUSERBASE", "PYTHONEXECUTABLE",
+    "PYTHONNOUSERSITE", "__PYVENV_LAUNCHER__",
+)  # fmt: skip
+"""What an editor sets to find its own Python's library, or a shell its own: the daemon's Python would look for its
+standard library and packages in there and not start at all."""
+
+_LIBRARY_PATHS = ("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH", "DYLD_INSERT_LIBRARIES")
+"""Where an AppImage or Snap puts its own libraries first: torch would load the editor's old libstdc++. Only entries
+inside the bundle go, because a user may point to CUDA by the same variable."""
+
+_BUNDLES = ("APPDIR", "SNAP")
+
+# A group of its own, as start_new_session gives elsewhere, so that Ctrl-C or the editor's end does not reach the daemon.
+_WINDOWS_FLAGS = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
+
+
+class DaemonStarter:
+    """Starts `samovar serve --detach` and tells, without blocking, when a daemon answers: for event loops.
+
+    command : argv prefix, for example ["/x/.venv/bin/python", "-m", "samovar"]; None asks `daemon_command()`
+    """
+
+    def __init__(self, command: Sequence[str] | None = None) -> None:
+        self._command = list(command) if command else daemon_command()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors: IO[bytes] | None = None
+        self._probe: Client | None = None
+        self._started = clock()
+
+    def poll(self) -> bool:
+        """Call every 50 to 100 ms. True when a daemon can be connected to.
+
+        Raises DaemonUnavailable with the reason when it failed or took longer than 10 s.
+        """
+        try:
+            answers = self._answers()
+        except DaemonUnavailable:
+            answers = False
+            if self._ended(0):
+                self.close()
+                raise
+        if answers:
+            self.close()
+            return True
+        if self._process is None and self._probe is None:
+            self._start()
+        elif self._process is not None and self._process.poll() not in (None, 0):
+            self._fail(f"Samovar did not start: {self._last_words()}")
+        elif clock() - self._started > START_SECONDS:
+            self._fail(f"Samovar did not start within {START_SECONDS:.0f} s; see: samovar doctor")
+        return False
+
+    def close(self) -> None:
+        """Forget everything; a daemon that runs goes on running."""
+        if self._probe is not None:
+            self._probe.close()
+            self._probe = None
+        if self._errors is not None:
+            self._errors.close()
+            self._errors = None
+
+    def _answers(self) -> bool:
+        """One step of connecting; a new attempt after each that failed."""
+        if self._probe is None:
+            if self._process is not None and self._process.poll() is None:
+                return False  # `serve --detach` returns when the daemon answers
+            _, connection = discovery.find()
+            self._probe = Client(connection, name="starter", version="")
+        try:
+            self._probe.pump(0.0)
+        except DaemonUnavailable:
+            self._probe = None
+            raise
+        return self._probe.welcome is not None
+
+    def _ended(self, status: int) -> bool:
+        return self._process is not None and self._process.poll() == status
+
+    def _start(self) -> None:
+        if self._command is None:
+            raise DaemonUnavailable(f"Samovar is not running, and the program samovar was not found; {_INSTALL}")
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            self._process = subprocess.Popen(
+                [*self._command, "serve", "--detach"], stdin=subprocess.DEVNULL, stdout=self._errors,
+                stderr=self._errors, cwd=Path.home(), env=clean_environment(self._command), start_new_session=True, creationflags=_WINDOWS_FLAGS,
+            )  # fmt: skip
+        except OSError as error:
+            self._fail(f"Samovar could not be started ({self._command[0]}: {error.strerror}); {_INSTALL}")
+
+    def _fail(self, sentence: str) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self.close()
+        raise DaemonUnavailable(sentence)
+
+    def _last_words(self) -> str:
+        assert self._errors is not None and self._process is not None
+        self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 4096))
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"exit status {self._process.returncode}, without a word; see: samovar doctor"
+
+
+def clean_environment(command: Sequence[str]) -> dict[str, str]:
+    """This process's environment without what it set for its own Python and libraries.
+
+    Untouched when the command is this very Python: what serves us serves it.
+    """
+    environment = dict(os.environ)
+    if command and command[0] == sys.executable:
+        return environment
+    for name in _FOREIGN_PYTHON:
+        environment.pop(name, None)
+    bundles = [os.environ[name] for name in _BUNDLES if os.environ.get(name)]
+    for name in _LIBRARY_PATHS:
+        entries = environment.pop(name, "").split(os.pathsep)
+        kept = [entry for entry in entries if entry and not any(entry.startswith(bundle) for bundle in bundles)]
+        if kept:
+            environment[name] = os.pathsep.join(kept)
+    return environment
+
+
+def daemon_command(beside: Path | None = None) -> list[str] | None:
+    """argv prefix that reaches the samovar program; None if it is nowhere.
+
+    The variable SAMOVAR_COMMAND, else `daemon.json` in the folder `beside` (written by `samovar install`), else PATH.
+    """
+    if words := shlex.split(os.environ.get("SAMOVAR_COMMAND", ""), posix=os.name == "posix"):
+        return words
+    if beside is not None:
+        try:
+            command = json.loads((beside / "daemon.json").read_text(encoding="utf-8"))["command"]
+            if isinstance(command, list) and command and all(isinstance(word, str) for word in command):
+                return command
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # damaged or not there: PATH may still know
+    program = shutil.which("samovar")
+    return [program] if program else None
+
+
+def connect_or_start(
+    name: str, version: str, command: Sequence[str] | None = None, deadline_seconds: float = 12.0
+) -> Client:
+    """Connect; if there is no daemon, start one and connect. Blocks."""
+    end = clock() + deadline_seconds
+    try:
+        return connect(name, version, min(2.0, deadline_seconds))
+    except DaemonUnavailable:
+        starter = DaemonStarter(command)
+    while not starter.poll():
+        if clock() > end:
+            starter.close()
+            raise DaemonUnavailable(f"Samovar did not start within {deadline_seconds:.0f} s; see: samovar doctor")
+        time.sleep(0.02)
+    return connect(name, version, max(2.0, end - clock()))

@@ -36,7 +36,7 @@ inside the bundle go, because a user may point to CUDA by the same variable."""
 
 _BUNDLES = ("APPDIR", "SNAP")
 
-# A group of its own, as start_new_session gives elsewhere, so that Ctrl-C or the editor's end does not reach the daemon.
+# Like start_new_session elsewhere: neither Ctrl-C nor the editor's end reaches the daemon.
 _WINDOWS_FLAGS = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
 
 
@@ -109,7 +109,9 @@ class DaemonStarter:
         try:
             self._process = subprocess.Popen(
                 [*self._command, "serve", "--detach"], stdin=subprocess.DEVNULL, stdout=self._errors,
-                stderr=self._errors, cwd=Path.home(), env=clean_environment(self._command), start_new_session=True, creationflags=_WINDOWS_FLAGS,
+                stderr=self._errors,
+                cwd=Path.home(), env=clean_environment(self._command),
+                start_new_session=True, creationflags=_WINDOWS_FLAGS,
             )  # fmt: skip
         except OSError as error:
             self._fail(f"Samovar could not be started ({self._command[0]}: {error.strerror}); {_INSTALL}")

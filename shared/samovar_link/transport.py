@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Sequence
 
-SOCKET_BUFFER_BYTES = 4 << 20
+SOCKET_BUFFER_BYTES = 2 << 20
 """Asked of the system for each direction; it may give less. Large ones mean fewer wake-ups per 64 MB."""
 
 CHUNK_BYTES = 1 << 20

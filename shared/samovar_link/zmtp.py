@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Union
 
-from .buffers import allocate
+from .buffers import Blocks
 from .errors import ProtocolError
 
 SMALL_FRAME = 16 << 10
@@ -103,6 +103,7 @@ class Dealer:
 
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._start = self._end = 0  # the bytes in between are not parsed yet
+        self._blocks = Blocks()
         self._body: memoryview | None = None  # of the large frame that is coming in; then the buffer above is empty
         self._body_flags = 0
         self._body_filled = 0
@@ -193,6 +194,7 @@ class Dealer:
 
     def tick(self, now: float) -> None:
         """See to deadlines and heartbeats. Raises ProtocolError when the peer took too long."""
+        self._blocks.tick(now)
         if not self.ready:
             if now > self._deadline:
                 raise ProtocolError(f"no answer to the handshake ({self._expected}) in time")
@@ -266,7 +268,7 @@ class Dealer:
 
     def _begin_large_frame(self, flags: int, size: int, beginning: memoryview) -> None:
         try:
-            self._body = allocate(size)
+            self._body = self._blocks.take(size, self._heard)
         except (MemoryError, OSError, OverflowError, ValueError) as error:
             raise ProtocolError(f"no memory for a frame of {size} bytes") from error
         self._body[: beginning.nbytes] = beginning
@@ -284,6 +286,8 @@ class Dealer:
             self._frames, self._message_bytes = [], 0
 
     def _take_command(self, body: bytes, events: list[Event]) -> None:
+        if not self.ready and body.startswith(_ERRORS):
+            raise HandshakeRefused(f"the peer refused the handshake: {_reason(body.partition(b'RROR')[2])}")
         if not body or len(body) < 1 + body[0]:
             raise ProtocolError("a command without a name")
         name, data = body[1 : 1 + body[0]], body[1 + body[0] :]
@@ -292,8 +296,6 @@ class Dealer:
                 self._queue_command(b"PONG", data[2:])
             elif name == b"ERROR":
                 raise ProtocolError(f"the peer reports an error: {_reason(data)}")
-        elif name == b"ERROR":
-            raise HandshakeRefused(f"the peer refused the handshake: {_reason(data)}")
         elif name != self._expected.encode():
             raise ProtocolError(f"command {name[:20]!r} where {self._expected} was expected")
         elif name == b"WELCOME":
@@ -321,6 +323,9 @@ def _property(name: bytes, value: bytes) -> bytes:
 
 
 _METADATA = _property(b"Socket-Type", b"DEALER") + _property(b"Identity", b"")
+_ERRORS = (b"\x05ERROR", b"^RROR")
+"""libzmq's PLAIN server (4.3.5) means the first and sends the second: C reads "\\x5ERROR" as "\\x5E" and "RROR"."""
+
 _PEER_TYPES = (b"ROUTER", b"DEALER", b"REP")
 """What RFC 28 lets a DEALER talk to."""
 

@@ -287,7 +287,8 @@ class Dealer:
 
     def _take_command(self, body: bytes, events: list[Event]) -> None:
         if not self.ready and body.startswith(_ERRORS):
-            raise HandshakeRefused(f"the peer refused the handshake: {_reason(body.partition(b'RROR')[2])}")
+            reason = _reason(body.partition(b"RROR")[2])
+            raise HandshakeRefused(f"the peer refused the handshake: {reason}")
         if not body or len(body) < 1 + body[0]:
             raise ProtocolError("a command without a name")
         name, data = body[1 : 1 + body[0]], body[1 + body[0] :]

@@ -1,0 +1,109 @@
+"""One call of one procedure, from the dialog to the new layer.
+
+The process lives for this call alone, so it may block while the daemon works. GIMP's Cancel kills it outright, without
+a word to anybody: the job then ends in the daemon, when its lease is no longer renewed by this client's heartbeats.
+Nothing in the image changes before the result is here, so a kill leaves it as it was.
+"""
+
+from __future__ import annotations
+
+import secrets
+import traceback
+from dataclasses import dataclass
+
+from gi.repository import Gegl, Gimp, GLib
+
+from samovar_link import DaemonUnavailable, Done, Progress, RemoteError, Run, connect_or_start, daemon_command
+from samovar_link.messages import OperationInfo, Report, Value
+
+from . import arguments, offer
+from .placing import Placing, place
+from .source import Source, Unsuitable, choose
+
+FACTOR = "scale"
+"""The parameter by which an operation resizes; the canvas follows it, whatever rounding did to the layer."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What GIMP runs. `version` is this plug-in's, for the daemon's log."""
+
+    operation: OperationInfo
+    version: str
+
+    def run(
+        self, procedure: Gimp.Procedure, run_mode: Gimp.RunMode, image: Gimp.Image, drawables: list[Gimp.Drawable],
+        config: Gimp.ProcedureConfig, _data: object,
+    ) -> Gimp.ValueArray:  # fmt: skip
+        """Whatever goes wrong becomes one sentence that GIMP shows."""
+        try:
+            status, sentence = self._run(procedure, run_mode, image, drawables, config), ""
+        except (Unsuitable, RemoteError, DaemonUnavailable) as error:
+            status, sentence = Gimp.PDBStatusType.EXECUTION_ERROR, str(error)
+        except Exception as error:
+            traceback.print_exc()  # ends up where GIMP was started from
+            status = Gimp.PDBStatusType.EXECUTION_ERROR
+            sentence = f"Samovar's plug-in failed ({type(error).__name__}: {error}); the image is as it was."
+        finally:
+            Gimp.progress_end()
+        return procedure.new_return_values(status, GLib.Error(sentence) if sentence else GLib.Error())
+
+    def _run(
+        self, procedure: Gimp.Procedure, run_mode: Gimp.RunMode, image: Gimp.Image, drawables: list[Gimp.Drawable],
+        config: Gimp.ProcedureConfig,
+    ) -> Gimp.PDBStatusType:  # fmt: skip
+        Gegl.init(None)
+        if run_mode == Gimp.RunMode.INTERACTIVE:
+            choose(image, drawables, arguments.LAYER)  # an unsuitable layer is told before the dialog, not after
+            from .dialog import ask  # needs a screen: without one its import fails
+
+            if not ask(procedure, config, self.operation):
+                return Gimp.PDBStatusType.CANCEL
+        scope = config.get_property(arguments.SCOPE)
+        source = choose(image, drawables, scope)
+        parameters = arguments.values(config, self.operation)
+        result = self._work(source, parameters)
+        if result is None:
+            return Gimp.PDBStatusType.CANCEL
+        done, pixels = result
+        raster = done.images["image"]
+        name = _layer_name(self.operation, done.report)
+        factor = float(parameters.get(FACTOR, raster.width / source.area.width))
+        hide = self.operation.resizes and scope != arguments.SELECTION
+        place(source, raster, pixels, Placing(scope, name, factor, hide))
+        Gimp.displays_flush()
+        return Gimp.PDBStatusType.SUCCESS
+
+    def _work(self, source: Source, parameters: dict[str, Value]) -> tuple[Done, memoryview] | None:
+        """Let the daemon work; None if somebody cancelled the job there."""
+        title = self.operation.title
+        Gimp.progress_init(f"{title}: reaching Samovar")
+        with connect_or_start("gimp", self.version, daemon_command(offer.FOLDER)) as client:
+            raster, pixels = source.read()
+            job = secrets.token_hex(16)
+            run = Run(job, self.operation.id, parameters=parameters, images={"image": raster})
+            Gimp.progress_set_text(title)
+            message, frames = client.run(run, [pixels], Meter(title).show)
+        if not isinstance(message, Done):
+            return None
+        return message, frames[message.images["image"].frame]
+
+
+class Meter:
+    """GIMP's progress bar. Told only what changes: each call goes to GIMP's own process and back."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._shown: tuple[str, int] = ("", 0)
+
+    def show(self, progress: Progress, _frames: list[memoryview]) -> None:
+        shown = progress.stage, int(progress.fraction * 200)
+        if shown[0] != self._shown[0]:
+            Gimp.progress_set_text(f"{self._title}: {progress.stage}" if progress.stage else self._title)
+        if shown != self._shown:
+            Gimp.progress_update(progress.fraction)
+        self._shown = shown
+
+
+def _layer_name(operation: OperationInfo, report: Report) -> str:
+    return f"{operation.title} ({report.model})" if report.model else operation.title

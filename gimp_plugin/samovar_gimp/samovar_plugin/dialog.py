@@ -1,0 +1,27 @@
+"""The dialog, drawn by GIMP from the procedure's arguments. Import this only where there is a screen."""
+
+from __future__ import annotations
+
+import gi
+
+gi.require_version("GimpUi", "3.0")
+from gi.repository import Gimp, GimpUi, GLib  # noqa: E402
+
+from samovar_link.messages import OperationInfo  # noqa: E402
+
+from .offer import canonical  # noqa: E402
+
+
+def ask(procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, operation: OperationInfo) -> bool:
+    """Let the user set the arguments; False if they thought better of it."""
+    GimpUi.init("samovar")
+    dialog = GimpUi.ProcedureDialog.new(procedure, config, f"Samovar: {operation.title}")
+    for info in operation.parameters:
+        if info.kind in ("int", "float") and None not in (info.minimum, info.maximum):
+            dialog.get_widget(canonical(info.name), GimpUi.SpinScale.__gtype__)
+    dialog.fill(None)
+    confirmed = bool(dialog.run())
+    dialog.destroy()
+    while GLib.MainContext.default().iteration(False):
+        pass  # let the window go before we block: one that stays would look hung
+    return confirmed

@@ -1,0 +1,49 @@
+"""The procedures that GIMP sees: one for each operation, in Filters > Enhance."""
+
+from __future__ import annotations
+
+import sys
+
+from gi.repository import Gimp
+
+from samovar_link import DaemonUnavailable
+from samovar_link.messages import OperationInfo, Welcome
+
+from . import arguments, offer
+from .call import Call
+
+
+class Samovar(Gimp.PlugIn):
+    """GIMP makes one, asks it or runs one procedure, and ends the process."""
+
+    def do_set_i18n(self, name: str) -> bool:
+        """False: no catalogue of translations."""
+        return False
+
+    def do_query_procedures(self) -> list[str]:
+        """Asked once after installation; GIMP remembers."""
+        try:
+            return [offer.procedure_name(each) for each in offer.operations(offer.read())]
+        except DaemonUnavailable as error:
+            print(f"Samovar offers nothing yet: {error}", file=sys.stderr)
+            return []
+
+    def do_create_procedure(self, name: str) -> Gimp.Procedure | None:
+        """Asked after installation and before every call."""
+        welcome = offer.read()
+        for operation in offer.operations(welcome):
+            if offer.procedure_name(operation) == name:
+                return self._procedure(name, operation, welcome)
+        return None
+
+    def _procedure(self, name: str, operation: OperationInfo, welcome: Welcome) -> Gimp.Procedure:
+        call = Call(operation, welcome.version)
+        procedure = Gimp.ImageProcedure.new(self, name, Gimp.PDBProcType.PLUGIN, call.run, None)
+        procedure.set_image_types("*")  # indexed too: a sentence says more than a grey menu entry
+        procedure.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.DRAWABLE | Gimp.ProcedureSensitivityMask.DRAWABLES)
+        procedure.set_menu_label(f"Samovar: {operation.title}…")
+        procedure.add_menu_path("<Image>/Filters/Enhance")
+        procedure.set_documentation(operation.help or operation.title, operation.help, name)
+        procedure.set_attribution("The Samovar developers", "The Samovar developers, MIT licence", "2026")
+        arguments.add(procedure, operation, welcome.models)
+        return procedure

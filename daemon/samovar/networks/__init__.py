@@ -1,0 +1,84 @@
+"""The networks, one published architecture a file, each with `build(**options) -> Network`.
+
+`build` makes the modules in the order in which the weight file lists their layers, on torch's meta device, so that
+nothing is initialised only to be overwritten; `fill` then gives them their weights.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from samovar.card import ModelCard
+from samovar.weights import files, ncnn
+
+
+class Network(nn.Module):
+    """A network as the tiling calls it.
+
+    forward : (N, 3, h + 2 * context, w + 2 * context) -> (N, 3, scale * h, scale * w), where context is the card's
+        receptive_field: what the context was needed for is cut off, never padded with invented pixels
+    tile : a good h and w on a CPU, small enough that a tile takes well below a second on two cores
+    """
+
+    tile: int = 256
+
+
+def load(card: ModelCard, variant: str, device: str = "cpu") -> Network:
+    """The network of a card with the weights of a variant, ready to run.
+
+    Raises ModelUnavailable if the files are missing, damaged, or those of another network.
+    """
+    weight = card.weights[variant]
+    text, data = files.read(weight)
+    module = importlib.import_module(f"samovar.networks.{card.network}")
+    with torch.device("meta"):
+        network: Network = module.build(**card.options)
+    try:
+        fill(network, ncnn.read(text, data))
+    except ncnn.DamagedModel as error:
+        raise files.unavailable(weight, f"{weight.path} of {weight.distribution}: {error}") from error
+    network.eval().requires_grad_(False).to(device)
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
+_KINDS: dict[type[nn.Module], str] = {
+    nn.Conv2d: "Convolution",
+    nn.ConvTranspose2d: "Deconvolution",
+    nn.Linear: "InnerProduct",
+    nn.PReLU: "PReLU",
+}
+
+
+def fill(network: nn.Module, layers: Sequence[ncnn.Layer]) -> None:
+    """Give the modules of a network, in order, the weights of the layers. Raises DamagedModel if they do not match."""
+    modules = [module for module in network.modules() if type(module) in _KINDS]
+    weighted = [layer for layer in layers if layer.arrays]
+    if len(modules) != len(weighted):
+        raise ncnn.DamagedModel(f"the graph has {len(weighted)} layers with weights instead of {len(modules)}")
+    for module, layer in zip(modules, weighted, strict=True):
+        if _KINDS[type(module)] != layer.kind:
+            raise ncnn.DamagedModel(f"layer {layer.name} is a {layer.kind} instead of a {_KINDS[type(module)]}")
+        _assign(module, layer)
+
+
+def _assign(module: nn.Module, layer: ncnn.Layer) -> None:
+    expected = {name: tuple(value.shape) for name, value in module.named_parameters()}
+    arrays = {name: torch.from_numpy(array) for name, array in layer.arrays.items()}
+    if layer.kind == "Deconvolution":  # (out, in, kh, kw) -> (in, out, kh, kw), torch's order
+        arrays["weight"] = arrays["weight"].transpose(0, 1).contiguous()
+    if (found := {name: tuple(value.shape) for name, value in arrays.items()}) != expected:
+        raise ncnn.DamagedModel(f"layer {layer.name} has {found} instead of {expected}")
+    for name, value in arrays.items():
+        setattr(module, name, nn.Parameter(value, requires_grad=False))
+
+
+def leaky(x: Tensor, slope: float) -> Tensor:
+    """Leaky ReLU in place: the input is always a fresh result of a convolution."""
+    return nn.functional.leaky_relu_(x, slope)

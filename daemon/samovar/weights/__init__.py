@@ -1,0 +1,1 @@
+"""Weight files: where they lie and how they are read. Nothing here imports torch."""

@@ -1,0 +1,46 @@
+"""Finding the weight files that installed data packages hold, and checking that they are what the card says.
+
+The packages are never imported: they are data, and their code is none of our business. Whatever is wrong with a file,
+the user reads one sentence and the command that puts it right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import sys
+from pathlib import Path
+
+from samovar.card import WeightFile
+from samovar_link.errors import ModelUnavailable
+
+
+def locate(weight: WeightFile) -> Path:
+    """Path of an installed weight file. Raises ModelUnavailable if the package or the file is missing."""
+    name = weight.distribution.split("==")[0]
+    try:
+        distribution = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        raise unavailable(weight, f"the package {name} is not installed") from None
+    path = Path(str(distribution.locate_file(weight.path)))
+    if not path.is_file():
+        raise unavailable(weight, f"{name} has no file {weight.path}")
+    return path
+
+
+def read(weight: WeightFile) -> tuple[str, bytes]:
+    """Text of the `.param` and bytes of the `.bin` of an ncnn model, the latter with the sha256 of the card."""
+    path = locate(weight)
+    description = path.with_suffix(".param")
+    try:
+        data, text = path.read_bytes(), description.read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise unavailable(weight, f"cannot read {path.with_suffix('')}: {error}") from error
+    if (found := hashlib.sha256(data).hexdigest()) != weight.sha256:
+        raise unavailable(weight, f"{path} is damaged or of another version: sha256 {found}, expected {weight.sha256}")
+    return text, data
+
+
+def unavailable(weight: WeightFile, message: str) -> ModelUnavailable:
+    """The error for a weight file, with the command that repairs it."""
+    return ModelUnavailable(message, f'run: "{sys.executable}" -m pip install --force-reinstall {weight.distribution}')

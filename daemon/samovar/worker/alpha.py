@@ -1,0 +1,105 @@
+"""Transparency: what the network sees where nothing is visible, and how alpha itself is enlarged.
+
+Colour under alpha 0 is left-over paint, black or magenta, and a network that saw it would draw it into the visible
+edge as a halo. So visible colour is grown outward first: each round gives every unknown pixel that touches a known one
+the mean of its known neighbours. After as many rounds as the network looks far, nothing hidden is in sight. What lies
+farther out gets the mean visible colour, so that statistics over the whole picture see nothing hidden either.
+
+Alpha goes through the operation on its own, as a gray picture. Where it is all 0 or all 1 in the input, it is set to
+exactly that in the result: a network's white is a level or two short of white.
+
+Source: nagadomi, waifu2x, lib/alpha_util.lua (`make_border`): a 3x3 mean of the known neighbours, once per pixel of
+the network's offset. Here only the rim is visited, not the whole picture, so the cost is that of the outline.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from samovar.worker.image import Alpha, Image
+
+NEIGHBOURS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0))
+FLAT_MARGIN = 2
+"""Input pixels around a pixel that have to be as opaque (or transparent) as it, for its alpha to be left alone."""
+
+
+def constant(alpha: Alpha) -> float | None:
+    """The value that alpha has everywhere, if it has one."""
+    low, high = alpha.aminmax()
+    return float(low) if low == high else None
+
+
+def grow_colour(image: Image, alpha: Alpha, rounds: int, wrap: tuple[bool, bool] = (False, False)) -> Image:
+    """The image with its visible colour grown outward over what is invisible.
+
+    returns : a new image; where alpha is above 0 equal to the old one
+    """
+    height, width = alpha.shape[-2:]
+    visible = alpha[0, 0] > 0
+    if not visible.any():
+        return image
+    colours = image[0].flatten(1).clone()  # (C, H * W)
+    known = visible.flatten().clone()
+    rim = _touching(torch.nonzero(_border(visible, wrap)).flatten(), height, width, wrap, ~known)
+    for _ in range(rounds):
+        if not len(rim):
+            break
+        colours[:, rim] = _known_mean(rim, height, width, wrap, known, colours)
+        known[rim] = True
+        rim = _touching(rim, height, width, wrap, ~known)
+    typical = colours[:, visible.flatten()].mean(1, keepdim=True)
+    grown: Image = torch.where(known, colours, typical).view_as(image)
+    return grown
+
+
+def _border(visible: Tensor, wrap: tuple[bool, bool]) -> Tensor:
+    """Flat mask of the visible pixels with an invisible neighbour."""
+    inside = visible.clone()
+    for axis in (0, 1):
+        before, after = visible.roll(1, axis), visible.roll(-1, axis)
+        if not wrap[axis]:
+            before.select(axis, 0).fill_(True)
+            after.select(axis, -1).fill_(True)
+        inside &= before & after
+    return (visible & ~inside).flatten()
+
+
+def _neighbour(index: Tensor, step: tuple[int, int], height: int, width: int, wrap: tuple[bool, bool]) -> Tensor:
+    """Flat index of the neighbours one step away; a pixel beyond a border that does not wrap is its own neighbour."""
+    y = index // width + step[0]
+    x = index % width + step[1]
+    y = y % height if wrap[0] else y.clamp_(0, height - 1)
+    x = x % width if wrap[1] else x.clamp_(0, width - 1)
+    return y * width + x
+
+
+def _touching(index: Tensor, height: int, width: int, wrap: tuple[bool, bool], wanted: Tensor) -> Tensor:
+    """The wanted pixels next to those at `index`, each once, in order."""
+    around = torch.cat([_neighbour(index, step, height, width, wrap) for step in NEIGHBOURS])
+    return torch.unique(around[wanted[around]])
+
+
+def _known_mean(
+    rim: Tensor, height: int, width: int, wrap: tuple[bool, bool], known: Tensor, colours: Tensor
+) -> Tensor:
+    total: Tensor = torch.zeros((len(colours), len(rim)))
+    number: Tensor = torch.zeros(len(rim))
+    for step in NEIGHBOURS:
+        around = _neighbour(rim, step, height, width, wrap)
+        weight = known[around].float()
+        total += colours[:, around] * weight
+        number += weight
+    return total / number
+
+
+def settle(alpha: Alpha, source: Alpha) -> Alpha:
+    """Enlarged alpha, exactly 1 and exactly 0 where the source is so all around. Writes into `alpha`."""
+    size = alpha.shape[-2:]
+    window = 2 * FLAT_MARGIN + 1
+    for value, holes in ((1.0, source < 1), (0.0, source > 0)):
+        near = functional.max_pool2d(holes.float(), window, stride=1, padding=FLAT_MARGIN)
+        flat = functional.interpolate(near, size, mode="nearest") == 0
+        alpha.masked_fill_(flat, value)
+    return alpha

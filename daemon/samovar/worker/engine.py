@@ -1,0 +1,147 @@
+"""Executes runs on one device. Knows no sockets, no processes, no clients: a `Run` and its pixels in, a `Result` out.
+
+Importing this file imports no torch, so that a worker is up at once and raw operations never wait for it; the first
+run that needs torch pays for it under `seconds.load`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from samovar.card import Catalogue
+from samovar.operation import Operation, Registry
+from samovar.worker.job import Job, Result
+from samovar_link.errors import BadRequest, OutOfMemory
+from samovar_link.messages import LoadedModel, Raster, Report, Run, Seconds, Tiles
+
+if TYPE_CHECKING:
+    from samovar.worker.model_job import ModelJob
+    from samovar.worker.pool import Pool
+
+OUT_OF_MEMORY_HINT = "upscale a smaller part or by less, or choose a lighter model"
+
+
+class Engine:
+    """clock : seconds that never go back, for keep-alive and the report"""
+
+    def __init__(
+        self,
+        registry: Registry,
+        catalogue: Catalogue,
+        device: str = "cpu",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.device = device
+        self._registry = registry
+        self._catalogue = catalogue
+        self._clock = clock
+        self._pool: Pool | None = None
+
+    def execute(self, run: Run, frames: Sequence[memoryview], job: Job) -> Result:
+        """Do what `run` says.
+
+        Raises RemoteErrors that say whose fault it was, JobCancelled, and whatever an operation's defect raises.
+        """
+        began = self._clock()
+        operation = self._registry.get(run.operation)
+        params = self._registry.check(run, self._catalogue.ids(run.operation))
+        _check_frames(run, frames)
+        try:
+            if operation.raw:
+                return self._execute_raw(operation, params, run, frames, job, began)
+            return self._execute(operation, params, run, frames, job, began)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise OutOfMemory(f"{run.operation}: {str(error).splitlines()[0]}", OUT_OF_MEMORY_HINT) from error
+            raise
+
+    def loaded(self) -> tuple[LoadedModel, ...]:
+        """Models held in memory."""
+        return self._pool.loaded() if self._pool else ()
+
+    def expire(self) -> float | None:
+        """Unload what is due. Returns the seconds until the next model is, or None if none will be."""
+        return self._pool.expire() if self._pool else None
+
+    def _execute_raw(
+        self, operation: Operation, params: object, run: Run, frames: Sequence[memoryview], job: Job, began: float
+    ) -> Result:
+        rasters = {role: (raster, frames[raster.frame]) for role, raster in run.images.items()}
+        images: dict[str, Raster] = {}
+        results: list[memoryview] = []
+        for role, (raster, frame) in operation.function(rasters, params, job).items():
+            images[role] = replace(raster, frame=len(results))
+            results.append(job.allocate(raster.size_bytes))
+            np.copyto(np.frombuffer(results[-1], np.uint8), np.frombuffer(frame, np.uint8))
+        return Result(images, results, Report(self.device, seconds=Seconds(compute=self._clock() - began)))
+
+    def _execute(
+        self, operation: Operation, params: object, run: Run, frames: Sequence[memoryview], job: Job, began: float
+    ) -> Result:
+        pool, load = self._ready_pool()
+        import torch
+
+        from samovar.worker import frame, image
+        from samovar.worker.model_job import ModelJob
+
+        loaded_before = pool.load_seconds
+        role = operation.roles[0]
+        source = run.images[role]
+        with torch.inference_mode(), ModelJob(job, self._catalogue, pool) as work:
+            colour, alpha = frame.apply(operation, params, work, *image.decode(source, frames[source.frame]))
+            raster, memory = image.encode(colour, alpha, _moved(source, operation, params), job.allocate)
+        load += pool.load_seconds - loaded_before
+        seconds = Seconds(load=load, compute=self._clock() - began - load)
+        return Result({role: raster}, [memory], self._report(work, seconds))
+
+    def _ready_pool(self) -> tuple[Pool, float]:
+        """The pool, and the seconds that importing torch for it took just now."""
+        if self._pool is not None:
+            return self._pool, 0.0
+        began = self._clock()
+        from samovar.worker.pool import Pool
+
+        self._pool = Pool(self.device, clock=self._clock)
+        return self._pool, self._clock() - began
+
+    def _report(self, work: ModelJob, seconds: Seconds) -> Report:
+        model = sha256 = ""
+        if work.used:
+            (model, variant), card = next(iter(work.used.items()))
+            sha256 = card.weights[variant].sha256
+        return Report(self.device, "torch", "f32", model, sha256, Tiles(work.tiles), seconds)
+
+
+def _check_frames(run: Run, frames: Sequence[memoryview]) -> None:
+    for role, raster in run.images.items():
+        if not 0 <= raster.frame < len(frames):
+            raise BadRequest.field(f"{role} frame", raster.frame, f"0..{len(frames) - 1}")
+        if frames[raster.frame].nbytes != raster.size_bytes:
+            raise BadRequest.field(f"{role} bytes", frames[raster.frame].nbytes, str(raster.size_bytes))
+
+
+def _moved(raster: Raster, operation: Operation, params: object) -> Raster:
+    """The raster with its offset where the operation's change of scale puts it."""
+    if operation.output_size is None:
+        return raster
+    across, down = operation.output_size(max(1, abs(raster.x)), max(1, abs(raster.y)), params)
+    x, y = (0 if not at else size if at > 0 else -size for at, size in ((raster.x, across), (raster.y, down)))
+    return replace(raster, x=x, y=y)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, by type wherever there is one; torch's CPU allocator raises a bare RuntimeError."""
+    if isinstance(error, MemoryError):
+        return True
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return False
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return type(error) is RuntimeError and "DefaultCPUAllocator" in str(error)

@@ -1,0 +1,78 @@
+"""A job as an operation sees it: its progress, and models to send pictures through."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from samovar.card import Catalogue, ModelCard
+from samovar.worker import tiling
+from samovar.worker.image import Image
+from samovar.worker.job import Job
+from samovar.worker.pool import Pool
+from samovar_link.errors import BadRequest
+from samovar_link.messages import Run
+
+
+class ModelJob:
+    """One run of one operation on canonical images.
+
+    plane : "colour" or "alpha", what the operation is working on; alpha is to be resized and nothing else
+    wrap : whether the picture goes on at its other side along (y, x)
+    tiles : computed so far
+    used : card and variant of every model applied, in order of first use
+
+    Networks stay leased until the `with` block around the job ends.
+    """
+
+    def __init__(self, job: Job, catalogue: Catalogue, pool: Pool) -> None:
+        self.run: Run = job.run
+        self.plane = "colour"
+        self.wrap = (job.run.wrap_y, job.run.wrap_x)
+        self.tiles = 0
+        self.used: dict[tuple[str, str], ModelCard] = {}
+        self._job = job
+        self._catalogue = catalogue
+        self._pool = pool
+        self._leases = contextlib.ExitStack()
+        self._span = (0.0, 1.0)
+
+    def __enter__(self) -> ModelJob:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._leases.close()
+
+    def check(self) -> None:
+        """Raises JobCancelled if the user asked to stop."""
+        self._job.check()
+
+    def progress(self, fraction: float, stage: str = "") -> None:
+        """Report how far the part at hand is, 0..1, and stop here if the user asked to."""
+        start, stop = self._span
+        self._job.progress(start + (stop - start) * fraction, stage)
+
+    @contextlib.contextmanager
+    def part(self, start: float, stop: float) -> Iterator[None]:
+        """Within the `with` block, progress 0..1 means `start`..`stop` of the part around it."""
+        before = self._span
+        width = before[1] - before[0]
+        self._span = (before[0] + width * start, before[0] + width * stop)
+        try:
+            yield
+        finally:
+            self._span = before
+
+    def card(self, model: str) -> ModelCard:
+        return self._catalogue.get(model)
+
+    def apply(self, model: str, variant: str, image: Image, stage: str = "") -> Image:
+        """The picture through a model, in tiles. (1, C, H, W) -> (1, C, scale * H, scale * W), cut to 0..1"""
+        card = self.card(model)
+        if variant not in card.weights:
+            raise BadRequest.field(f"variant of {model}", variant, ", ".join(repr(each) for each in card.weights))
+        self.progress(0.0, stage if (model, variant) in self.used else "loading")
+        self.used.setdefault((model, variant), card)
+        network = self._leases.enter_context(self._pool.lease(card, variant, self.run.keep_alive_seconds))
+        self.tiles += tiling.count(image, network, card)
+        return tiling.enlarge(image, network, card, lambda fraction: self.progress(fraction, stage), self.wrap)

@@ -1,0 +1,399 @@
+"""Who gets which answer: the broker without its sockets.
+
+Takes client messages, worker events and ticks of the clock; sends through a function that is passed in. No I/O, no
+threads, no waiting, so that every rule here is tested in microseconds.
+
+1. A job is in `_jobs` from its acceptance to its one last answer (`Done`, `Failed` or `Cancelled`).
+2. One job at a time is with the worker (`_running`). It may be abandoned, that is, answered already; what the
+   worker still says about it is dropped.
+3. Progress never goes backwards, not even when a job starts again on a fresh worker.
+4. Who said nothing for a lease's time, or cannot be reached, loses its jobs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol, Union
+
+from samovar.broker.intake import Offer, check_job_id
+from samovar.broker.job import Clock, Frame, Job, Pixels
+from samovar.broker.lease import Client, Leases
+from samovar.broker.queue import JobQueue
+from samovar.channel import Held, Ready, Said
+from samovar.segment import Block
+from samovar_link import codec
+from samovar_link.codec import UnknownKind
+from samovar_link.errors import BadRequest, Busy, ProtocolError, RemoteError, WorkerCrashed
+from samovar_link.messages import (
+    PROTOCOL,
+    Cancel,
+    Cancelled,
+    Done,
+    Failed,
+    Hello,
+    JobInfo,
+    LoadedModel,
+    Message,
+    Ping,
+    Pong,
+    Progress,
+    Refused,
+    Run,
+    Status,
+    StatusReport,
+    Stop,
+    Stopping,
+)  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 2
+_MAX_WAITING_ANSWERS = 512
+
+
+class Delivery(enum.Enum):
+    """What became of a message: on its way; no such peer; the peer does not read and its buffer is full."""
+
+    SENT = 0
+    GONE = 1
+    FULL = 2
+
+
+class Send(Protocol):
+    """Takes over the blocks: whatever becomes of the message, they are released when no longer needed; FULL leaves
+    them with the caller."""
+
+    def __call__(self, client: bytes, message: Message, blocks: Sequence[Block] = ()) -> Delivery: ...
+
+
+class Worker(Protocol):
+    """The one worker, whether it runs or not. Its events come back through the `worker_*` methods."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def pid(self) -> int: ...
+    def run(self, run: Run, pixels: Pixels) -> None: ...
+    def cancel(self, job: str) -> None: ...
+    def retire(self) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """Who this daemon is."""
+
+    version: str
+    pid: int
+    endpoints: tuple[str, ...] = ()
+    log_path: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """What may wait, and how long the worker may be idle before it ends."""
+
+    max_jobs: int = 1024
+    max_bytes: int = 8 << 30
+    idle_seconds: float = 600.0
+
+
+Answer = Union[Done, Failed, Cancelled]
+
+
+class Dispatcher:
+    def __init__(
+        self, offer: Offer, identity: Identity, send: Send, worker: Worker, clock: Clock,
+        stop: Callable[[], None], bounds: Bounds | None = None,
+    ) -> None:  # fmt: skip
+        self._offer = offer
+        self._identity = identity
+        self._send_now = send
+        self._worker = worker
+        self._clock = clock
+        self._stop = stop
+        self._bounds = bounds or Bounds()
+        self._leases = Leases(offer.limits.lease_seconds)
+        self._queue = JobQueue()
+        self._jobs: dict[str, Job] = {}
+        self._running: Job | None = None
+        self._waiting: dict[bytes, deque[tuple[Message, Sequence[Block]]]] = {}
+        self._models: tuple[LoadedModel, ...] = ()
+        self._device = ""
+        self._started = clock()
+        self._idle_since = clock()
+        self._handlers: dict[type, Callable[[Client, object], None]] = {
+            Cancel: self._cancel, Status: self._status, Stop: self._stop_asked, Pong: lambda client, message: None,
+        }  # fmt: skip
+
+    @property
+    def busy(self) -> bool:
+        """Whether ticks are due often: somebody waits for something."""
+        return bool(self._jobs or self._waiting or self._running)
+
+    # --- from clients -----------------------------------------------------------------------------------------------
+
+    def receive(self, client: bytes, header: bytes, frames: Sequence[Frame]) -> None:
+        """One message of a client, as it came."""
+        known = self._leases.renew(client, self._clock())
+        try:
+            message = codec.decode(header)
+        except UnknownKind as error:
+            self._send(client, Refused(error.kind, BadRequest.code, str(error), "update the daemon"))
+        except ProtocolError as error:  # a ROUTER cannot hang up on one peer, so it is not listened to
+            log.warning("a client sent what is no message: %s", error)
+        except BadRequest as error:
+            self._refuse_badly_built(client, header, error)
+        else:
+            self._handle(client, known, message, frames)
+
+    def _handle(self, id: bytes, known: Client | None, message: Message, frames: Sequence[Frame]) -> None:
+        kind = type(message).__name__
+        if isinstance(message, Hello):
+            self._greet(id, message)
+        elif isinstance(message, Ping):
+            self._send(id, Pong(message.nonce))
+        elif known is None:
+            self._send(id, Refused(kind, BadRequest.code, f"{kind} came before Hello", "say Hello first"))
+        elif isinstance(message, Run):
+            self._accept(known, message, Pixels(frames))
+        elif (handler := self._handlers.get(type(message))) is not None:
+            handler(known, message)
+        else:
+            self._send(id, Refused(kind, BadRequest.code, f"{kind} goes from daemon to client"))
+
+    def _greet(self, id: bytes, hello: Hello) -> None:
+        if hello.protocol != PROTOCOL:
+            theirs = f"{hello.client or 'the client'} {hello.version}".strip()
+            self._send(id, Refused(
+                "Hello", "protocol", f"{theirs} speaks protocol {hello.protocol}, Samovar {self._identity.version} "
+                f"speaks {PROTOCOL}", "update the older of the two, then restart both",
+            ))  # fmt: skip
+            return
+        self._leases.greet(id, hello.client[:80], hello.version[:40], self._clock())
+        self._send(id, self._offer.welcome(self._identity.version, self._identity.pid))
+
+    def _refuse_badly_built(self, client: bytes, header: bytes, error: BadRequest) -> None:
+        kind, job = codec.job_of(header)
+        if kind == "Run" and job and job not in self._jobs:
+            self._send(client, Failed(job, error.code, error.message, error.hint))
+        else:
+            self._send(client, Refused(kind, error.code, error.message, error.hint))
+
+    def _accept(self, client: Client, run: Run, pixels: Pixels) -> None:
+        try:
+            check_job_id(run.job)
+            if run.job in self._jobs or (self._running is not None and self._running.id == run.job):
+                raise BadRequest(f"job {run.job} exists already", "give every job an id of its own")
+        except BadRequest as error:  # a Failed would end the job of that name
+            self._send(client.id, Refused("Run", error.code, error.message, error.hint))
+            return
+        try:
+            self._offer.check(run, pixels.sizes)
+            self._check_room(client, pixels)
+        except RemoteError as error:
+            log.info("job %s refused: %s", run.job, error)
+            self._send(client.id, Failed(run.job, error.code, error.message, error.hint))
+            return
+        job = Job(run, client.id, pixels, received=self._clock())
+        self._jobs[run.job] = job
+        self._queue.push(job)
+        self._next()
+
+    def _check_room(self, client: Client, pixels: Pixels) -> None:
+        most = self._offer.limits.max_jobs_per_client
+        if sum(job.client == client.id for job in self._jobs.values()) >= most:
+            raise Busy(f"{most} jobs of this client are waiting already", "wait for some, or cancel them")
+        waiting_bytes = sum(job.pixels.size_bytes for job in self._jobs.values())
+        if len(self._jobs) >= self._bounds.max_jobs or waiting_bytes + pixels.size_bytes > self._bounds.max_bytes:
+            raise Busy(f"{len(self._jobs)} jobs with {waiting_bytes >> 20} MiB of pixels are waiting already",
+                       "try again when some are done")  # fmt: skip
+
+    def _cancel(self, client: Client, message: object) -> None:
+        assert isinstance(message, Cancel)
+        job = self._jobs.get(message.job)
+        if job is not None and job.client == client.id:
+            log.info("job %s cancelled by its client", job.id)
+            self._end(job, Cancelled(job.id))
+
+    def _status(self, client: Client, message: object) -> None:
+        now = self._clock()
+        infos = []
+        for job in self._jobs.values():
+            owner = self._leases.get(job.client)
+            infos.append(JobInfo(
+                job.id, job.run.operation, "running" if job is self._running else "queued",
+                f"{owner.name} {owner.version}".strip() if owner else "", str(job.run.parameters.get("model", "")),
+                job.fraction, now - job.received,
+            ))  # fmt: skip
+        self._send(client.id, StatusReport(
+            self._identity.version, self._identity.pid, now - self._started, self._identity.endpoints,
+            self._leases.present(now), self._worker.state, self._worker.pid, self._device, tuple(infos), self._models,
+        ))  # fmt: skip
+
+    def _stop_asked(self, client: Client, message: object) -> None:
+        log.info("asked to stop by %s", client.name or "a client")
+        self._stop()
+
+    def say_goodbye(self) -> None:
+        """The daemon ends: cancel every job, tell every client."""
+        for job in list(self._jobs.values()):
+            self._end(job, Cancelled(job.id))
+        for client in self._leases:
+            self._send(client.id, Stopping())
+
+    # --- from the worker --------------------------------------------------------------------------------------------
+
+    def worker_said(self, message: Said, blocks: Sequence[Block]) -> None:
+        if isinstance(message, Ready):
+            self._device = message.device
+            if self._running is not None:
+                self._running.worker_ready = self._clock()
+        elif isinstance(message, Held):
+            self._models = message.models
+        elif isinstance(message, (Progress, Done, Failed, Cancelled)):
+            self._job_news(message, blocks)
+        else:
+            log.error("the worker said %s", type(message).__name__)
+
+    def _job_news(self, message: Progress | Answer, blocks: Sequence[Block]) -> None:
+        job = self._running
+        if job is None or job.id != message.job:
+            log.error("job %s: the worker spoke of it, but does not run it", message.job)
+            _release(blocks)
+        elif isinstance(message, Progress):
+            if job.abandoned:
+                _release(blocks)
+                return
+            job.fraction = max(job.fraction, message.fraction)
+            self._send(job.client, dataclasses.replace(message, fraction=job.fraction), blocks)
+        else:
+            self._worker_is_free()
+            if isinstance(message, Done):
+                message = self._complete(job, message)
+            self._end(job, message, blocks)
+            self._next()
+
+    def _complete(self, job: Job, done: Done) -> Done:
+        """Fill in the seconds that only the broker knows."""
+        now = self._clock()
+        start_seconds = max(0.0, job.worker_ready - job.assigned)
+        spent = done.report.seconds
+        seconds = dataclasses.replace(
+            spent, queue=job.assigned - job.received, load=spent.load + start_seconds,
+            transfer=max(0.0, now - job.assigned - start_seconds - spent.load - spent.compute),
+            total=now - job.received,
+        )  # fmt: skip
+        return dataclasses.replace(
+            done, report=dataclasses.replace(done.report, seconds=seconds, retries=job.retries + done.report.retries)
+        )
+
+    def worker_gone(self, reason: str) -> None:
+        """The worker ended without being asked to."""
+        self._models = ()
+        job = self._running
+        if job is None:
+            log.warning("the worker ended while idle: %s", reason)
+            return
+        self._worker_is_free()
+        log.error("job %s: the worker died: %s", job.id, reason)
+        if job.abandoned:
+            job.pixels.release()
+        elif job.attempts < MAX_ATTEMPTS:
+            job.retries += (f"the worker died ({reason}), the job started again on a fresh one",)
+            self._queue.push_first(job)
+        else:
+            error = WorkerCrashed(f"the worker died under this job {job.attempts} times ({reason})", self._log_hint())
+            self._end(job, Failed(job.id, error.code, error.message, error.hint))
+        self._next()
+
+    def _log_hint(self) -> str:
+        return f"the log says more: {self._identity.log_path}" if self._identity.log_path else ""
+
+    # --- jobs -------------------------------------------------------------------------------------------------------
+
+    def _next(self) -> None:
+        """Give the worker a job if it has none and one waits."""
+        if self._running is not None:
+            return
+        job = self._queue.pop()
+        if job is None:
+            return
+        self._running = job
+        job.assigned = self._clock()
+        job.attempts += 1
+        self._worker.run(job.run, job.pixels)
+
+    def _worker_is_free(self) -> None:
+        self._running = None
+        self._idle_since = self._clock()
+
+    def _end(self, job: Job, answer: Answer | None, blocks: Sequence[Block] = ()) -> None:
+        """The last answer of a job; None where nobody is left to hear it. The worker may still be at it."""
+        if job.abandoned:
+            _release(blocks)
+        else:
+            del self._jobs[job.id]
+            if answer is None:
+                _release(blocks)
+            else:
+                self._send(job.client, answer, blocks)
+        if job is self._running:
+            job.abandoned = True
+            self._worker.cancel(job.id)
+            return
+        self._queue.remove(job)
+        job.pixels.release()
+
+    # --- sending ----------------------------------------------------------------------------------------------------
+
+    def _send(self, client: bytes, message: Message, blocks: Sequence[Block] = ()) -> None:
+        """Send, or keep for later what must not be lost on a client that does not read."""
+        waiting = self._waiting.get(client)
+        outcome = self._send_now(client, message, blocks) if not waiting else Delivery.FULL
+        if outcome is Delivery.GONE:
+            self._leases.unreachable(client, self._clock())
+        elif outcome is Delivery.FULL:
+            if isinstance(message, (Done, Failed, Cancelled)) and len(waiting or ()) < _MAX_WAITING_ANSWERS:
+                self._waiting.setdefault(client, deque()).append((message, blocks))
+            else:
+                _release(blocks)
+
+    def _send_waiting(self, client: bytes) -> None:
+        waiting = self._waiting[client]
+        while waiting:
+            if self._send_now(client, *waiting[0]) is Delivery.FULL:
+                return
+            waiting.popleft()
+        del self._waiting[client]
+
+    # --- the clock --------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """What is due because time passed."""
+        now = self._clock()
+        for job in list(self._jobs.values()):
+            if self._leases.lapsed(job.client, now):
+                log.warning("job %s cancelled: its client went silent", job.id)
+                self._end(job, None)
+        for client in list(self._waiting):
+            if self._leases.lapsed(client, now):
+                for _, blocks in self._waiting.pop(client):
+                    _release(blocks)
+            else:
+                self._send_waiting(client)
+        self._retire_idle_worker(now)
+
+    def _retire_idle_worker(self, now: float) -> None:
+        idle = self._running is None and not self._models and self._worker.state == "idle"
+        if idle and now - self._idle_since >= self._bounds.idle_seconds:
+            log.info("the worker was idle for %.0f s: ended", now - self._idle_since)
+            self._worker.retire()
+
+
+def _release(blocks: Sequence[Block]) -> None:
+    for block in blocks:
+        block.release()

@@ -1,0 +1,51 @@
+"""Jobs that wait: interactive ones before batch ones, and clients in turn within each, oldest job of a client first."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+from samovar.broker.job import Job
+from samovar_link.messages import PRIORITIES
+
+
+class JobQueue:
+    def __init__(self) -> None:
+        self._lines: dict[str, OrderedDict[bytes, deque[Job]]] = {priority: OrderedDict() for priority in PRIORITIES}
+        self._first: deque[Job] = deque()
+
+    def __len__(self) -> int:
+        return len(self._first) + sum(len(jobs) for line in self._lines.values() for jobs in line.values())
+
+    def push(self, job: Job) -> None:
+        self._lines[job.run.priority].setdefault(job.client, deque()).append(job)
+
+    def push_first(self, job: Job) -> None:
+        """Back at the head: its worker died, it has waited once already."""
+        self._first.appendleft(job)
+
+    def pop(self) -> Job | None:
+        """The next job to run. Its client goes to the end of the line."""
+        if self._first:
+            return self._first.popleft()
+        for line in self._lines.values():
+            for client, jobs in line.items():
+                job = jobs.popleft()
+                del line[client]
+                if jobs:
+                    line[client] = jobs
+                return job
+        return None
+
+    def remove(self, job: Job) -> bool:
+        """Take a job out; False if it does not wait."""
+        if job in self._first:
+            self._first.remove(job)
+            return True
+        line = self._lines[job.run.priority]
+        jobs = line.get(job.client)
+        if jobs is None or job not in jobs:
+            return False
+        jobs.remove(job)
+        if not jobs:
+            del line[job.client]
+        return True

@@ -1,0 +1,163 @@
+"""Start-up and end of the daemon: one per home folder, found through its connection file.
+
+The lock is held for the daemon's life and freed by the system when it dies, whatever way; so whoever gets the lock may
+replace a connection file that is lying there. The file is written last, when everything answers, and removed first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from samovar import __version__, card, operation
+from samovar.broker.dispatcher import Bounds, Identity
+from samovar.broker.door import Door, PortTaken, socket_path
+from samovar.broker.intake import Offer
+from samovar.broker.loop import Loop
+from samovar.broker.worker import COMMAND
+from samovar_link import discovery
+from samovar_link.discovery import ConnectionFile
+from samovar_link.errors import DaemonUnavailable
+
+log = logging.getLogger(__name__)
+
+LOCK_NAME = "daemon.lock"
+_OTHER_STARTS_SECONDS = 5.0
+
+
+def serve(
+    port: int = 0,
+    home: Path | None = None,
+    idle_seconds: float = 600.0,
+    ready: Callable[[ConnectionFile], None] | None = None,
+    worker_command: tuple[str, ...] = COMMAND,
+) -> int:
+    """Run the daemon until it is told to stop; the exit code.
+
+    port : of the loopback tcp socket; 0 takes any free one
+    home : folder of connection file, lock and log; None is the user's own
+    idle_seconds : how long a worker without work and without a model lives
+    ready : called once clients can connect
+    """
+    home = home or discovery.home()
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = FileLock(home / LOCK_NAME, mode=0o600)
+        lock.acquire(timeout=0)
+    except Timeout:
+        return _greet_the_other(home)
+    except OSError as error:
+        return _give_up(f"Samovar's folder {home} cannot be used: {error.strerror}")
+    with lock, _logging(home):
+        try:
+            return _serve(port, home, idle_seconds, ready, worker_command)
+        except PortTaken as error:
+            return _give_up(str(error))
+        except Exception:
+            log.exception("the daemon ends because of a defect")
+            raise
+
+
+def _serve(
+    port: int,
+    home: Path,
+    idle_seconds: float,
+    ready: Callable[[ConnectionFile], None] | None,
+    worker_command: tuple[str, ...],
+) -> int:
+    token = secrets.token_hex(32)
+    offer = Offer(operation.discover(), card.discover())
+    door = Door(token, offer.limits, socket_path(home), port)
+    identity = Identity(__version__, os.getpid(), door.endpoints, str(log_path(home)))
+    loop = Loop(door, offer, identity, Bounds(idle_seconds=idle_seconds), worker_command)
+    file = ConnectionFile(os.getpid(), token, door.endpoints, version=__version__)
+    path = home / discovery.FILE_NAME
+    with _signals(loop):
+        try:
+            file.write(path)
+            log.info("samovar %s serves, pid %d, at %s", __version__, os.getpid(), ", ".join(door.endpoints))
+            if ready is not None:
+                ready(file)
+            loop.run()
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+    log.info("samovar ended")
+    return 0
+
+
+def log_path(home: Path) -> Path:
+    return home / "log" / "samovar.log"
+
+
+def _give_up(reason: str) -> int:
+    print(f"samovar: {reason}", file=sys.stderr)
+    return 1
+
+
+def _greet_the_other(home: Path) -> int:
+    """Somebody holds the lock: say who. It may have been started this very moment."""
+    deadline = time.monotonic() + _OTHER_STARTS_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            other = ConnectionFile.read(home / discovery.FILE_NAME)
+        except (FileNotFoundError, DaemonUnavailable):
+            time.sleep(0.05)
+            continue
+        print(f"already running: pid {other.pid}, {', '.join(other.endpoints)}")
+        return 0
+    return _give_up(f"another Samovar holds {home / LOCK_NAME}, but does not answer; end it and try again")
+
+
+@contextlib.contextmanager
+def _signals(loop: Loop) -> Iterator[None]:
+    """SIGTERM and SIGINT stop the loop; nothing is done in a thread that cannot have handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        log.info("ending: %s", signal.Signals(number).name)
+        loop.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _logging(home: Path) -> Iterator[None]:
+    """Log to a file that is rotated, and to stderr."""
+    path = log_path(home)
+    path.parent.mkdir(exist_ok=True, mode=0o700)
+    handlers: list[logging.Handler] = [
+        RotatingFileHandler(path, maxBytes=4 << 20, backupCount=3, encoding="utf-8"),
+        logging.StreamHandler(),
+    ]
+    root = logging.getLogger()
+    level = root.level
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        root.addHandler(handler)
+    root.setLevel(os.environ.get("SAMOVAR_LOG", "INFO").upper())
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()

@@ -1,0 +1,223 @@
+"""The worker as a child process: started at the first job, watched, ended.
+
+`WorkerProcess` is one life of it; `WorkerSlot` is the place such a process has in the daemon, empty or not, and what
+the dispatcher talks to. A job whose pixels are still being copied, or whose worker is still importing torch, is simply
+on its way: the channel holds it until it is read.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from samovar.broker.job import Pixels
+from samovar.broker.mover import Mover
+from samovar.channel import Channel, Ready, Said
+from samovar.segment import Block, SegmentPool
+from samovar_link.messages import Cancel, Cancelled, Done, Failed, Run, Stop
+
+log = logging.getLogger(__name__)
+worker_log = logging.getLogger("samovar.worker")
+
+COMMAND = (sys.executable, "-m", "samovar.worker.process")
+_END_SECONDS = 3.0
+_TAIL_BYTES = 1 << 16
+
+
+class WorkerProcess:
+    """A running worker: its process, the channel to it, and its stderr, which goes to the log line by line."""
+
+    def __init__(self, command: Sequence[str], pool: SegmentPool) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [*command, str(theirs.fileno()), str(os.getpid())],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C in the daemon's terminal is for the daemon, which ends the worker
+            )  # fmt: skip
+        ours.setblocking(False)
+        assert self.process.stderr is not None
+        self.stderr = self.process.stderr
+        os.set_blocking(self.stderr.fileno(), False)
+        self.channel = Channel(ours, pool)
+        self.ready = False
+        self._tail = b""
+        self._closed = False
+
+    def read_log(self) -> bool:
+        """Pass on what it wrote to stderr; False when it has closed it."""
+        try:
+            data = os.read(self.stderr.fileno(), _TAIL_BYTES)
+        except BlockingIOError:
+            return True
+        *lines, self._tail = (self._tail + data).split(b"\n")
+        for line in lines if data else [*lines, self._tail]:
+            _log_line(line.decode(errors="replace").rstrip())
+        return bool(data)
+
+    def close(self) -> None:
+        """Hang up: the worker sees the end of the channel and exits."""
+        if not self._closed:
+            self._closed = True
+            while self.read_log() and self.process.poll() is not None:
+                pass
+            self.channel.close()
+            self.stderr.close()
+
+    def reason(self) -> str:
+        """Why it ended, in words."""
+        try:
+            code = self.process.wait(timeout=1.0)  # the channel closed: the process is as good as gone
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        if code < 0:
+            return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        return f"exit code {code}"
+
+
+def _log_line(line: str) -> None:
+    level, _, text = line.partition(" ")
+    number = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}.get(level)
+    if number is not None:
+        worker_log.log(number, "%s", text)
+    elif line:
+        worker_log.warning("%s", line)
+
+
+class WorkerSlot:
+    """Where the worker is, or will be.
+
+    Set `said` and `gone` before use: they take the worker's messages and the news of its unexpected end. `watch` is
+    told of each process so that the loop can poll its channel and stderr.
+    """
+
+    def __init__(self, pool: SegmentPool, mover: Mover, command: Sequence[str] = COMMAND) -> None:
+        self.said: Callable[[Said, list[Block]], None] = lambda message, blocks: None
+        self.gone: Callable[[str], None] = lambda reason: None
+        self.current: WorkerProcess | None = None
+        self._pool = pool
+        self._mover = mover
+        self._command = command
+        self._leaving: list[tuple[float, subprocess.Popen[bytes]]] = []
+        self._job: Run | None = None
+        self._cancelled_early = False
+
+    @property
+    def state(self) -> str:
+        if self.current is None:
+            return "none"
+        if not self.current.ready:
+            return "starting"
+        return "busy" if self._job is not None else "idle"
+
+    @property
+    def pid(self) -> int:
+        return self.current.process.pid if self.current else 0
+
+    # --- what the dispatcher asks for ---------------------------------------------------------------------------------
+
+    def run(self, run: Run, pixels: Pixels) -> None:
+        """Start a job, and the worker first if there is none."""
+        self._job = run
+        self._cancelled_early = False
+        try:
+            if self.current is None:
+                self.current = WorkerProcess(self._command, self._pool)
+                log.info("worker started, pid %d", self.pid)
+            if pixels.moving:
+                return
+            if pixels.blocks is None:
+                self._mover.move(pixels, lambda: self._deliver(run, pixels))
+                return
+        except (OSError, MemoryError) as error:
+            self._fail(run, error)
+            return
+        self._deliver(run, pixels)
+
+    def _fail(self, run: Run, error: OSError | MemoryError) -> None:
+        log.error("job %s: %s", run.job, error)
+        self._job = None
+        if isinstance(error, MemoryError):
+            self.said(Failed(run.job, "out-of-memory", str(error), "work on a smaller part"), [])
+        else:
+            self.said(Failed(run.job, "internal", f"the worker cannot be started: {error}", "try again later"), [])
+
+    def _deliver(self, run: Run, pixels: Pixels) -> None:
+        """The pixels are in shared memory: tell the worker, if the job is still its job."""
+        if self._job is not run or self.current is None:
+            return
+        if self._cancelled_early:
+            self._job = None
+            self.said(Cancelled(run.job), [])
+            return
+        self.current.channel.send(run, pixels.blocks or ())
+
+    def cancel(self, job: str) -> None:
+        """Stop a job. The worker's last word on it comes through `said`."""
+        self._cancelled_early = True
+        if self.current is not None:
+            self.current.channel.send(Cancel(job))
+
+    def retire(self) -> None:
+        """End the worker. A job that comes now gets a new one."""
+        process, self.current, self._job = self.current, None, None
+        if process is None:
+            return
+        process.channel.send(Stop())
+        process.close()
+        self._leaving.append((time.monotonic() + _END_SECONDS, process.process))
+
+    # --- what the loop does -------------------------------------------------------------------------------------------
+
+    def read(self) -> None:
+        """The channel is readable."""
+        process = self.current
+        if process is None:
+            return
+        try:
+            packets = process.channel.receive()
+        except EOFError:
+            self._lost(process)
+            return
+        for message, blocks in packets:
+            if isinstance(message, Ready):
+                process.ready = True
+            if isinstance(message, (Done, Failed, Cancelled)):
+                self._job = None
+            self.said(message, blocks)
+
+    def _lost(self, process: WorkerProcess) -> None:
+        reason = process.reason()
+        process.close()
+        self.current = None
+        self._job = None
+        self.gone(reason)
+
+    def reap(self) -> None:
+        """Collect workers that were told to end; kill one that does not."""
+        now = time.monotonic()
+        for item in list(self._leaving):
+            deadline, process = item
+            if process.poll() is not None:
+                self._leaving.remove(item)
+            elif now > deadline:
+                log.warning("the worker %d did not end by itself: killed", process.pid)
+                process.kill()
+
+    def close(self) -> None:
+        """End the worker and wait for it; at the daemon's end."""
+        self.retire()
+        for deadline, process in self._leaving:
+            try:
+                process.wait(timeout=max(0.0, min(deadline - time.monotonic(), 0.5)))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._leaving.clear()

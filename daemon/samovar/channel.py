@@ -1,0 +1,234 @@
+"""The line between broker and worker: the messages of the protocol, with pixels in shared memory.
+
+A packet is its length, then msgpack `[header, blocks]`: `header` is frame 0 as it travels to clients, each block is
+`[segment, capacity, offset, length, name]`. The first time a segment is mentioned its file descriptor comes along
+(SCM_RIGHTS), on Windows its name stands in the block; after that the number is enough, as both sides keep it mapped.
+
+Every mention of a segment is a loan: its maker counts it as in use until the peer answers `Recycle`. When the
+channel closes, all loans are void. A peer may mention a segment of the other side too: so a result that *is* the input
+goes back without being copied.
+
+Three messages never leave the machine: `Ready`, `Held`, and the two about segments. The worker blocks on its end of the
+channel, the broker never does: what does not go out at once waits in `_outbox` until `flush`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Union, cast
+
+import msgpack
+
+from samovar.segment import Block, Segment, SegmentPool
+from samovar_link import codec
+from samovar_link.messages import MESSAGES, LoadedModel, Message
+
+_LENGTH = struct.Struct("<I")
+_READ_BYTES = 1 << 18
+_MAX_DESCRIPTORS = 64
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Worker -> broker: imports are done, jobs are taken. `device` is where they will run."""
+
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Worker -> broker, after every job and whenever it changes: the models in memory."""
+
+    models: tuple[LoadedModel, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recycle:
+    """Either way: one mention of your segment is no longer needed."""
+
+    segment: int
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Either way: my segment is gone, unmap it."""
+
+    segment: int
+
+
+Said = Union[Message, Ready, Held, Recycle, Drop]
+KINDS: dict[str, type] = {**MESSAGES, **{cls.__name__: cls for cls in (Ready, Held, Recycle, Drop)}}
+
+
+class Channel:
+    """One end. `send` may be called from several threads, `receive` from one."""
+
+    def __init__(self, end: socket.socket, pool: SegmentPool) -> None:
+        self._socket = end
+        self._pool = pool
+        self._attached: dict[int, Segment] = {}  # the peer's segments
+        self._shown: set[int] = set()  # our segments that the peer has mapped
+        self._lent: dict[int, int] = {}
+        self._descriptors: deque[int] = deque()
+        self._incoming = bytearray()
+        self._outbox: deque[tuple[memoryview, list[int]]] = deque()
+        self._lock = threading.RLock()
+        self._closed = False
+        pool.dropped = self._forget
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    @property
+    def wants_write(self) -> bool:
+        return bool(self._outbox)
+
+    # --- out --------------------------------------------------------------------------------------------------------
+
+    def send(self, message: Said, blocks: Sequence[Block] = ()) -> None:
+        """Queue a packet and write what goes. The caller keeps its own hold on the blocks. A dead peer is no error
+        here; it shows in `receive`."""
+        with self._lock:
+            if self._closed:
+                return
+            descriptors: list[int] = []
+            mentions = [self._mention(block, descriptors) for block in blocks]
+            body = cast(bytes, msgpack.packb([codec.encode(cast(Message, message)), mentions]))
+            self._outbox.append((memoryview(_LENGTH.pack(len(body)) + body), descriptors))
+            self.flush()
+
+    def _mention(self, block: Block, descriptors: list[int]) -> list[object]:
+        segment = block.segment
+        name = None
+        if segment.handle is not None:  # ours
+            self._pool.hold(segment.id)
+            self._lent[segment.id] = self._lent.get(segment.id, 0) + 1
+            if segment.id not in self._shown:
+                self._shown.add(segment.id)
+                if isinstance(segment.handle, str):
+                    name = segment.handle
+                else:
+                    descriptors.append(os.dup(segment.handle))
+        return [segment.id, segment.capacity, block.offset, len(block), name]
+
+    def flush(self) -> bool:
+        """Write what goes; True when nothing is left."""
+        with self._lock:
+            while self._outbox:
+                data, descriptors = self._outbox[0]
+                try:
+                    sent = (
+                        socket.send_fds(self._socket, [data], descriptors) if descriptors else self._socket.send(data)
+                    )
+                except (BlockingIOError, InterruptedError):
+                    return False
+                except OSError:  # the peer is gone
+                    self._clear_outbox()
+                    return True
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                if sent == len(data):
+                    self._outbox.popleft()
+                else:
+                    self._outbox[0] = (data[sent:], [])
+            return True
+
+    def _clear_outbox(self) -> None:
+        for _, descriptors in self._outbox:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._outbox.clear()
+
+    def _forget(self, id: int) -> None:
+        with self._lock:
+            if id in self._shown:
+                self._shown.discard(id)
+                self.send(Drop(id))
+
+    # --- in ---------------------------------------------------------------------------------------------------------
+
+    def receive(self) -> list[tuple[Said, list[Block]]]:
+        """What has come, whole packets only. Raises EOFError when the peer is gone."""
+        try:
+            data = self._read()
+        except (BlockingIOError, InterruptedError):
+            return []
+        except OSError as error:
+            raise EOFError(str(error)) from error
+        if not data:
+            raise EOFError("the other end closed")
+        self._incoming += data
+        packets = []
+        while (body := self._next_body()) is not None:
+            header, mentions = msgpack.unpackb(body)
+            message: Any = codec.decode(header, KINDS)
+            blocks = [self._resolve(*mention) for mention in mentions]
+            if isinstance(message, Recycle):
+                self._returned(message.segment)
+            elif isinstance(message, Drop):
+                self._attached.pop(message.segment).close()
+            else:
+                packets.append((cast(Said, message), blocks))
+        return packets
+
+    def _read(self) -> bytes:
+        if sys.platform == "win32":
+            return self._socket.recv(_READ_BYTES)
+        flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+        data, descriptors, _, _ = socket.recv_fds(self._socket, _READ_BYTES, _MAX_DESCRIPTORS, flags)
+        self._descriptors += descriptors
+        return data
+
+    def _next_body(self) -> bytes | None:
+        if len(self._incoming) < _LENGTH.size:
+            return None
+        end = _LENGTH.size + _LENGTH.unpack_from(self._incoming)[0]
+        if len(self._incoming) < end:
+            return None
+        body = bytes(self._incoming[_LENGTH.size : end])
+        del self._incoming[:end]
+        return body
+
+    def _resolve(self, id: int, capacity: int, offset: int, length: int, name: str | None) -> Block:
+        if id % 2 == self._pool.parity:
+            segment = self._pool.hold(id)
+            if segment is None:
+                raise EOFError(f"the peer mentions segment {id}, which is not in use")
+            return Block(segment, offset, length, lambda: self._pool.release(id))
+        if id not in self._attached:
+            self._attached[id] = Segment.attach(id, capacity, name or self._descriptors.popleft())
+        return Block(self._attached[id], offset, length, lambda: self.send(Recycle(id)))
+
+    def _returned(self, id: int) -> None:
+        with self._lock:
+            if id not in self._lent:
+                return
+            self._lent[id] -= 1
+            if not self._lent[id]:
+                del self._lent[id]
+        self._pool.release(id)
+
+    def close(self) -> None:
+        """Hang up. Everything lent to the peer is ours again."""
+        with self._lock:
+            self._closed = True
+            self._socket.close()
+            self._clear_outbox()
+            lent, self._lent = self._lent, {}
+            self._shown.clear()
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors.clear()
+        for segment in self._attached.values():
+            segment.close()
+        self._attached.clear()
+        for id, count in lent.items():
+            for _ in range(count):
+                self._pool.release(id)

@@ -1,0 +1,222 @@
+"""The worker's process: takes jobs from the channel, runs them one after the other, answers.
+
+Two threads. The main one computes. The other reads the channel, so that a `Cancel` is seen while the main one is in
+the middle of a job, and so that the process ends at once when the broker is gone. Only the main thread touches the
+engine and the device.
+
+Here is the worker's one place that catches everything: whatever an operation raises becomes `Failed`, and the next
+job finds a working worker.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+from samovar import card, operation
+from samovar.channel import Channel, Held, Ready
+from samovar.segment import Block, SegmentPool
+from samovar.worker.engine import Engine
+from samovar.worker.job import Job, JobCancelled, Result
+from samovar_link.errors import InternalError, OutOfMemory, RemoteError
+from samovar_link.messages import Cancel, Cancelled, Done, Failed, LoadedModel, Raster, Run, Stop
+
+log = logging.getLogger(__name__)
+
+_EXPIRE_SECONDS = 1.0
+
+
+class Memory:
+    """The shared memory of one job: what its pixels came in and what its result lies in.
+
+    An operation sees memoryviews; which segment one belongs to is found by its address.
+    """
+
+    def __init__(self, pool: SegmentPool, inputs: Sequence[Block]) -> None:
+        self._pool = pool
+        self._blocks = list(inputs)
+
+    def allocate(self, size_bytes: int) -> memoryview:
+        block = self._pool.take(size_bytes)
+        self._blocks.append(block)
+        return block.view
+
+    def block_of(self, view: memoryview) -> Block:
+        """The block a result lies in, or a copy of it in shared memory if it lies elsewhere."""
+        flat = view.cast("B")
+        start = _address(flat)
+        for block in self._blocks:
+            if block.address == start and len(block) == len(flat):
+                return block
+        copy = self._pool.take(len(flat))
+        copy.view[:] = flat
+        self._blocks.append(copy)
+        return copy
+
+    def release(self) -> None:
+        for block in self._blocks:
+            block.release()
+        self._blocks.clear()
+
+
+def _address(view: memoryview) -> int:
+    import numpy
+
+    return int(numpy.frombuffer(view, numpy.uint8).ctypes.data) if len(view) else 0
+
+
+class Inbox:
+    """What the reader thread has for the main thread."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._runs: queue.SimpleQueue[tuple[Run, list[Block]]] = queue.SimpleQueue()
+        self._cancelled: set[str] = set()
+        threading.Thread(target=self._read, name="channel", daemon=True).start()
+
+    def next(self, patience_seconds: float) -> tuple[Run, list[Block]]:
+        """The next job. Raises queue.Empty."""
+        return self._runs.get(timeout=patience_seconds)
+
+    def is_cancelled(self, job: str) -> bool:
+        return job in self._cancelled
+
+    def forget(self, job: str) -> None:
+        self._cancelled.discard(job)
+
+    def _read(self) -> None:
+        try:
+            while True:
+                for message, blocks in self._channel.receive():
+                    if isinstance(message, Run):
+                        self._runs.put((message, blocks))
+                    elif isinstance(message, Cancel):
+                        self._cancelled.add(message.job)
+                    elif isinstance(message, Stop):
+                        os._exit(0)
+        except EOFError:
+            os._exit(0)  # nobody is left to compute for, and the main thread may be deep inside a kernel
+        except BaseException:
+            log.exception("the channel to the broker broke")
+            os._exit(1)
+
+
+class Worker:
+    def __init__(self, channel: Channel, inbox: Inbox, pool: SegmentPool, engine: Engine) -> None:
+        self._channel = channel
+        self._inbox = inbox
+        self._pool = pool
+        self._engine = engine
+        self._held: tuple[LoadedModel, ...] = ()
+
+    def serve(self) -> None:
+        """Until the reader thread ends the process, because the broker says so or is gone."""
+        while True:
+            try:
+                item = self._inbox.next(_EXPIRE_SECONDS)
+            except queue.Empty:
+                self._engine.expire()
+                self._tell_held()
+                self._pool.expire()
+                continue
+            self._run(*item)
+            self._tell_held()
+
+    def _tell_held(self) -> None:
+        held = tuple(self._engine.loaded())
+        if held != self._held:
+            self._held = held
+            self._channel.send(Held(held))
+
+    def _run(self, run: Run, inputs: list[Block]) -> None:
+        memory = Memory(self._pool, inputs)
+        job = Job(run, self._channel.send, lambda: self._inbox.is_cancelled(run.job), memory.allocate)
+        began = time.monotonic()
+        try:
+            result = self._engine.execute(run, [block.view for block in inputs], job)
+            blocks = [memory.block_of(frame) for frame in result.frames]
+            _check_result(result)
+            self._channel.send(Done(run.job, result.images, result.report), blocks)
+            _log_done(run, result, time.monotonic() - began)
+        except JobCancelled:
+            log.info("job %s cancelled after %.2f s", run.job, time.monotonic() - began)
+            self._channel.send(Cancelled(run.job))
+        except Exception as error:
+            remote = _remote_error(error)
+            log.log(logging.INFO if remote is error else logging.ERROR, "job %s failed: %s", run.job, remote)
+            if isinstance(remote, InternalError):
+                log.error("job %s traceback", run.job, exc_info=error)
+            self._channel.send(Failed(run.job, remote.code, remote.message, remote.hint))
+        finally:
+            self._inbox.forget(run.job)
+            memory.release()
+
+
+def _check_result(result: Result) -> None:
+    """An operation's defect is noticed here, not in an editor that reads beyond its pixels."""
+    for role, raster in result.images.items():
+        size = result.frames[raster.frame].nbytes
+        if size != raster.size_bytes:
+            raise ValueError(f"result {role!r} is {raster}, which needs {raster.size_bytes} bytes, and has {size}")
+
+
+def _remote_error(error: Exception) -> RemoteError:
+    """What the client is told."""
+    if isinstance(error, RemoteError):
+        return error
+    if isinstance(error, MemoryError):
+        return OutOfMemory(f"not enough memory: {error}".rstrip(": "), "work on a smaller part")
+    return InternalError(f"{type(error).__name__}: {error}", "the log says more: samovar.log in Samovar's folder")
+
+
+def _log_done(run: Run, result: Result, seconds: float) -> None:
+    """The one line per job."""
+    raster: Raster | None = run.images.get("image")
+    report = result.report
+    words = [
+        f"job {run.job} {run.operation}",
+        f"{raster.width}x{raster.height}" if raster else "",
+        report.model,
+        f"{report.runtime} {report.dtype}".strip(),
+        f"tiles {report.tiles.total} ({report.tiles.cached} cached)" if report.tiles.total else "",
+        f"{seconds:.2f} s",
+    ]
+    log.info("%s", " ".join(filter(None, words)))
+
+
+def _die_with_the_broker(broker_pid: int) -> None:
+    """Linux ends us when the broker dies; elsewhere the end of the channel does, unless a kernel holds the GIL."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    if os.getppid() != broker_pid:  # it died before the line above
+        os._exit(0)
+
+
+def main(descriptor: int, broker_pid: int) -> None:
+    _die_with_the_broker(broker_pid)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the broker decides
+    faulthandler.enable()  # to stderr, which the broker writes to its log
+    level = os.environ.get("SAMOVAR_LOG", "INFO").upper()
+    logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
+    pool = SegmentPool(1, time.monotonic)
+    channel = Channel(socket.socket(fileno=descriptor), pool)
+    inbox = Inbox(channel)
+    engine = Engine(operation.discover(), card.discover())
+    channel.send(Ready(engine.device))
+    Worker(channel, inbox, pool, engine).serve()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

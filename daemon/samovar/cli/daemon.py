@@ -1,0 +1,216 @@
+"""Start, stop and ask the daemon: serve, stop, status, ps, logs."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import click
+
+import samovar
+from samovar_link import connect, discovery
+from samovar_link.discovery import ConnectionFile
+from samovar_link.errors import DaemonUnavailable
+from samovar_link.messages import Message, Status, StatusReport, Stop, Stopping
+
+from .program import say
+
+Answer = TypeVar("Answer", StatusReport, Stopping)
+
+START_SECONDS = 10.0
+STOP_SECONDS = 10.0
+_READY = "samovar serves"
+_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+# Like start_new_session elsewhere: neither Ctrl+C nor the end of the shell reaches the daemon.
+_WINDOWS_FLAGS = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
+
+
+@click.command()
+@click.option("--detach", is_flag=True, help="Return as soon as the daemon answers, and leave it running.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="TCP port on 127.0.0.1; 0: any free."
+)
+@click.option("--let-go", is_flag=True, hidden=True, help="Used by --detach: drop the terminal once ready.")
+def serve(detach: bool, port: int, let_go: bool) -> None:
+    """Run the daemon. Editors and commands start it by themselves, so this is seldom needed."""
+    if detach:
+        click.echo(_start_detached(port))
+        return
+    from samovar import broker
+
+    code = broker.serve(port=port, ready=_let_go if let_go else None)
+    click.get_current_context().exit(code)
+
+
+def _start_detached(port: int) -> str:
+    """Start the daemon in its own session and return its first words. Raises DaemonUnavailable with its last ones."""
+    home = discovery.home().absolute()
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    environment = dict(os.environ)
+    if "SAMOVAR_HOME" in environment:
+        environment["SAMOVAR_HOME"] = str(home)  # it may be relative, and the daemon works in another folder
+    child = subprocess.Popen(
+        [sys.executable, "-m", "samovar", "serve", "--let-go", "--port", str(port)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=home, env=environment,
+        start_new_session=True, creationflags=_WINDOWS_FLAGS,
+    )  # fmt: skip
+    alarm = threading.Timer(START_SECONDS, child.kill)
+    alarm.start()
+    assert child.stdout is not None
+    with child.stdout:
+        lines = child.stdout.read().decode(errors="replace").strip().splitlines()  # ends when the child lets go or dies
+    alarm.cancel()
+    last = lines[-1].removeprefix("samovar: ") if lines else ""
+    if last.startswith(_READY):
+        child.returncode = 0  # it lives on; we are not going to wait for it
+        return last
+    if child.wait() == 0:
+        return last  # already running
+    raise DaemonUnavailable(last or f"The daemon did not start within {START_SECONDS:.0f} s; see: samovar doctor")
+
+
+def _let_go(file: ConnectionFile) -> None:
+    """Say so to who waits at the other end of the pipe, then close it; from here on only the log is written."""
+    print(f"{_READY}, pid {file.pid}, at {', '.join(file.endpoints)}", flush=True)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(silence, descriptor)
+    os.close(silence)
+
+
+@click.command()
+def stop() -> None:
+    """End the daemon; running jobs are cancelled."""
+    try:
+        path, file = discovery.find()
+        _ask(Stop(), Stopping)
+    except DaemonUnavailable:
+        if _is_running():
+            raise
+        click.echo("Samovar is not running.")
+        return
+    from filelock import FileLock, Timeout
+
+    try:
+        FileLock(path.parent / "daemon.lock").acquire(timeout=STOP_SECONDS).lock.release()
+    except Timeout:
+        raise DaemonUnavailable(
+            f"Samovar (pid {file.pid}) has not ended after {STOP_SECONDS:.0f} s; end that process."
+        ) from None
+    click.echo("Samovar has stopped.")
+
+
+def _is_running() -> bool:
+    """Whether a daemon holds its lock, whatever it answers."""
+    from filelock import FileLock, Timeout
+
+    path = discovery.home() / "daemon.lock"
+    if not path.is_file():
+        return False
+    with contextlib.suppress(Timeout):
+        FileLock(path).acquire(timeout=0).lock.release()
+        return False
+    return True
+
+
+@click.command()
+@_AS_JSON
+def status(as_json: bool) -> None:
+    """Tell whether the daemon runs, where, and what it does. Exit code 1 if it does not."""
+    try:
+        path, _ = discovery.find()
+        endpoint, report = _ask(Status(), StatusReport)
+    except DaemonUnavailable as error:
+        if as_json:
+            click.echo(json.dumps({"running": False, "connection_file": str(discovery.candidates()[0])}))
+        say(str(error))
+        click.get_current_context().exit(1)
+    if as_json:
+        facts = {"running": True, "endpoint": endpoint, "connection_file": str(path)}
+        click.echo(json.dumps({**facts, **dataclasses.asdict(report)}))
+        return
+    click.echo(f"Samovar {report.version} runs, pid {report.pid}, for {_duration(report.uptime_seconds)}")
+    click.echo(f"endpoint         {endpoint}")
+    click.echo(f"connection file  {path}")
+    click.echo(f"worker           {report.worker}{f', {report.device}' if report.device else ''}")
+    click.echo(f"models loaded    {len(report.models)}")
+    click.echo(f"jobs             {len(report.jobs)}")
+    click.echo(f"clients          {report.clients}")
+
+
+@click.command()
+@_AS_JSON
+def ps(as_json: bool) -> None:
+    """List the models in memory and the jobs."""
+    _, report = _ask(Status(), StatusReport)
+    if as_json:
+        fields = dataclasses.asdict(report)
+        click.echo(json.dumps({"models": fields["models"], "jobs": fields["jobs"]}))
+        return
+    models = [
+        (each.model, each.device, each.runtime, f"{each.size_bytes / 1e6:.1f} MB",
+         "in use" if each.in_use else "stays" if each.unload_seconds is None else _duration(each.unload_seconds))
+        for each in report.models
+    ]  # fmt: skip
+    jobs = [
+        (each.job[:8], each.operation, each.model, each.client, each.state, f"{each.fraction:.0%}",
+         _duration(each.age_seconds))
+        for each in report.jobs
+    ]  # fmt: skip
+    _table(("MODEL", "DEVICE", "RUNTIME", "SIZE", "UNLOADS IN"), models, "no model is loaded")
+    _table(("JOB", "OPERATION", "MODEL", "CLIENT", "STATE", "DONE", "AGE"), jobs, "no job is running")
+
+
+@click.command()
+@click.option(
+    "-n", "--lines", type=click.IntRange(0), default=40, show_default=True, help="How many of the last lines."
+)
+@click.option("--path", "only_path", is_flag=True, help="Print where the log is, not what it says.")
+def logs(lines: int, only_path: bool) -> None:
+    """Print the end of the daemon's log."""
+    from samovar.broker.serve import log_path
+
+    path = log_path(discovery.home())
+    if only_path:
+        click.echo(str(path))
+        return
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            click.echo("".join(deque(file, maxlen=lines)), nl=False)
+    except FileNotFoundError:
+        raise click.ClickException(f"there is no log at {path} yet; the daemon writes it when it starts.") from None
+
+
+def _ask(question: Message, answer: type[Answer]) -> tuple[str, Answer]:
+    """Send one message and wait for its answer; the endpoint used, and the answer."""
+    with connect("cli", samovar.__version__) as client:
+        client.send(question)
+        while True:
+            message, _ = client.receive(STOP_SECONDS)
+            if isinstance(message, answer):
+                return client.endpoint, message
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
+    rows = list(rows)
+    if not rows:
+        click.echo(empty)
+        return
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    for row in (titles, *rows):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

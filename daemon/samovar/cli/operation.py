@@ -1,0 +1,123 @@
+"""The command of an operation, drawn from its declaration.
+
+Parameters become options with their range, unit and default; roles beyond the picture itself become options that take
+a file. What the daemon would refuse about the parameters is refused here, before a file is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from samovar import card
+from samovar.operation import Operation
+from samovar_link.errors import BadRequest
+from samovar_link.messages import ParameterInfo, Value
+
+_INPUTS = "IN is a picture (PNG, TIFF, JPEG, WebP) or a folder of them; for several, OUT is a folder."
+_FILE = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to do with each picture.
+
+    extra : role -> file, for the roles beyond the picture itself
+    """
+
+    operation: Operation
+    parameters: dict[str, Value]
+    extra: dict[str, Path]
+    wrap_x: bool
+    wrap_y: bool
+    seed: int
+    keep_alive_seconds: float
+
+
+def command_for(operation: Operation) -> click.Command:
+    """`samovar OPERATION IN [IN…] -o OUT [options]`."""
+
+    def callback(**values: Any) -> None:
+        from . import batch
+
+        task = _task(operation, values)
+        pairs = batch.pair(values["inputs"], values["output"])
+        code = batch.run(
+            task, pairs, several=batch.is_several(values["inputs"]), as_json=values["json"], quiet=values["quiet"]
+        )
+        click.get_current_context().exit(code)
+
+    return click.Command(
+        operation.id,
+        callback=callback,
+        help=f"{operation.help}\n\n{_INPUTS}",
+        short_help=operation.help,
+        options_metavar="-o OUT [OPTIONS]",
+        params=[*_files(operation), *_declared(operation), *_common()],
+        hidden=operation.hidden,
+    )
+
+
+def _files(operation: Operation) -> Iterator[click.Parameter]:
+    yield click.Argument(["inputs"], metavar="IN...", nargs=-1, required=True, type=_FILE)
+    yield click.Option(["-o", "--output"], metavar="OUT", required=True, type=str, help="Picture or folder to write.")
+    for role in operation.roles[1:]:
+        yield click.Option([f"--{role}", f"role_{role}"], metavar="FILE", required=True, type=_FILE, help="A picture.")
+
+
+def _common() -> Iterator[click.Option]:
+    yield click.Option(["--tile-x"], is_flag=True, help="The picture repeats from left to right, without a seam.")
+    yield click.Option(["--tile-y"], is_flag=True, help="The picture repeats from top to bottom, without a seam.")
+    yield click.Option(["--seed"], metavar="NUMBER", type=click.IntRange(0, 2**63 - 1), default=0, help="Same seed, same pixels.")
+    yield click.Option(
+        ["--keep-alive"], metavar="SECONDS", type=click.FloatRange(-1), default=300.0, show_default=True,
+        help="How long the model stays loaded afterwards; 0 unloads at once, -1 never.",
+    )  # fmt: skip
+    yield click.Option(["--json"], is_flag=True, help="Print a report of how each result came about.")
+    yield click.Option(["--quiet", "-q"], is_flag=True, help="Print nothing but errors.")
+
+
+def _declared(operation: Operation) -> Iterator[click.Option]:
+    for info in operation.info().parameters:
+        flag = "--" + info.name.replace("_", "-")
+        names = [f"{flag}/--no-{flag[2:]}" if info.kind == "bool" else flag, f"set_{info.name}"]
+        choices = {choice.id: choice.title for choice in info.choices}
+        if info.kind == "model":
+            choices = {each.id: each.title for each in card.discover() if operation.id in each.operations}
+        yield click.Option(
+            names, type=_type(info, list(choices)), default=info.default, show_default=True, help=_help(info, choices),
+        X
+        )  # fmt: skip
+
+
+def _type(info: ParameterInfo, choices: Sequence[str]) -> click.ParamType:
+    if info.kind == "int":
+        low, high = (None if limit is None else int(limit) for limit in (info.minimum, info.maximum))
+        return click.IntRange(low, high)
+    if info.kind == "float":
+        return click.FloatRange(info.minimum, info.maximum)
+    if info.kind in ("choice", "model"):
+        return click.Choice(choices)
+    return click.BOOL if info.kind == "bool" else click.STRING
+
+
+def _help(info: ParameterInfo, choices: Mapping[str, str]) -> str:
+    text = f"{(info.help or info.title).rstrip('.')}{f' ({info.unit})' if info.unit else ''}."
+    listed = "; ".join(f"{id}: {title}" for id, title in choices.items())
+    return f"{text} {listed}." if listed else text
+
+
+def _task(operation: Operation, values: dict[str, Any]) -> Task:
+    parameters = {info.name: values[f"set_{info.name}"] for info in operation.info().parameters}
+    try:
+        operation.parse(parameters, card.discover().ids(operation.id))
+    except BadRequest as error:
+        raise click.UsageError(str(error), click.get_current_context()) from error
+    return Task(
+        operation, parameters, {role: values[f"role_{role}"] for role in operation.roles[1:]},
+        values["tile_x"], values["tile_y"], values["seed"], values["keep_alive"],
+    )  # fmt: skip

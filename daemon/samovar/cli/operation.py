@@ -72,7 +72,10 @@ def _files(operation: Operation) -> Iterator[click.Parameter]:
 def _common() -> Iterator[click.Option]:
     yield click.Option(["--tile-x"], is_flag=True, help="The picture repeats from left to right, without a seam.")
     yield click.Option(["--tile-y"], is_flag=True, help="The picture repeats from top to bottom, without a seam.")
-    yield click.Option(["--seed"], metavar="NUMBER", type=click.IntRange(0, 2**63 - 1), default=0, help="Same seed, same pixels.")
+    yield click.Option(
+        ["--seed"], metavar="NUMBER", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True,
+        help="Same seed, same pixels.",
+    )  # fmt: skip
     yield click.Option(
         ["--keep-alive"], metavar="SECONDS", type=click.FloatRange(-1), default=300.0, show_default=True,
         help="How long the model stays loaded afterwards; 0 unloads at once, -1 never.",
@@ -90,7 +93,7 @@ def _declared(operation: Operation) -> Iterator[click.Option]:
             choices = {each.id: each.title for each in card.discover() if operation.id in each.operations}
         yield click.Option(
             names, type=_type(info, list(choices)), default=info.default, show_default=True, help=_help(info, choices),
-        X
+            metavar={"model": "MODEL", "int": "NUMBER", "float": "NUMBER"}.get(info.kind),
         )  # fmt: skip
 
 

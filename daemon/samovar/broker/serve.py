@@ -51,6 +51,8 @@ def serve(
     ready : called once clients can connect
     """
     home = home or discovery.home()
+    if sys.platform != "win32":
+        os.umask(0o077)  # log and sockets are for this user, whatever the shell had set
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = FileLock(home / LOCK_NAME, mode=0o600)

@@ -1,4 +1,4 @@
-"""What the tests of all editors share: a screen, the Debian 13 root, a place for pictures, and what a missing editor means.
+"""What the tests of all editors share: a screen, the Debian 13 root, a place for pictures, what a missing editor means.
 
 A missing editor is a skip that names the command which installs it; under CI=true it is a failure, so that a run that
 tested nothing cannot look green.
@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
-import pytest
-
 import debian_root
+import pytest
 
 
 def editor_missing(what: str) -> NoReturn:
@@ -30,6 +29,12 @@ def need(*programs: str) -> None:
     """Skip, or fail under CI, unless all these programs are there."""
     if missing := [program for program in programs if shutil.which(program) is None]:
         editor_missing(f"{', '.join(missing)} not found")
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[..., None]:
+    """`need`, for fixtures in the folders below."""
+    return need
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,175 @@
+"""What all dockers and actions of one Krita share: the connection, the job, the status line, what was used last.
+
+One job at a time: the user sees one progress bar. Every way in from Krita (a click, an action, a docker being shown)
+goes through `entry`, the one place that catches everything, so that a defect becomes a sentence and no error dialog.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from krita import Krita
+
+from . import canvas
+from .canvas import Unsuitable
+from .job import Job, Request
+from .placement import PLACEMENTS
+from .qt import QtCore, QtGui
+from .samovar_link import codec
+from .samovar_link.messages import Message, OperationInfo, Value, Welcome
+from .session import CONNECTING, READY, STARTING, Session
+
+GROUP = "samovar"
+"""Group of our settings in Krita's own settings file."""
+
+_MESSAGE_MILLISECONDS = 4000
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def entry(function: Function) -> Function:
+    """For methods of objects with a `desk` that Krita or Qt calls: whatever goes wrong becomes one sentence."""
+
+    @functools.wraps(function)
+    def guarded(self: Any, *arguments: Any) -> Any:
+        try:
+            return function(self, *arguments)
+        except Unsuitable as error:
+            self.desk.say(str(error), aloud=True)
+        except Exception as error:
+            traceback.print_exc()
+            self.desk.say(f"Samovar's plug-in failed ({type(error).__name__}: {error}).", aloud=True)
+
+    return guarded  # type: ignore[return-value]
+
+
+class Desk(QtCore.QObject):
+    """changed : something that a docker shows is different; chosen : a docker should show this operation."""
+
+    changed = QtCore.pyqtSignal()
+    chosen = QtCore.pyqtSignal(str)
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self.desk = self
+        self.status = ""
+        self.job: Job | None = None
+        self._offer = _installed_offer()
+        version = self._offer.version if self._offer is not None else ""
+        self.session = Session(version, self._session_changed, self._arrived)
+
+    @property
+    def offer(self) -> Welcome | None:
+        """What can be done: by the running daemon, or by the one that was installed with the plug-in."""
+        if self.session.welcome is not None:
+            self._offer = self.session.welcome
+        return self._offer
+
+    @property
+    def operations(self) -> list[OperationInfo]:
+        """Those a docker shows: their only picture is the layer."""
+        offered = self.offer.operations if self.offer is not None else ()
+        return [each for each in offered if not each.hidden and each.roles == ("image",)]
+
+    # --- ways in ----------------------------------------------------------------------------------------------------
+
+    @entry
+    def connect(self, start: bool = False) -> None:
+        """Connect, without a word if no daemon runs, unless one is to be started."""
+        self.session.open(start=start)
+
+    @entry
+    def run(self, request: Request) -> None:
+        """Begin a job on the active layer."""
+        if self.job is not None:
+            raise Unsuitable("A job is running; cancel it or wait for it.")
+        source = canvas.active(Krita.instance().activeDocument())
+        self.remember(request)
+        self.job = Job(self.session, source, request, progressed=self.changed.emit, ended=self._ended)
+        self.say("")
+        self.session.open(start=True)
+
+    @entry
+    def repeat(self) -> None:
+        """The last request again, on the layer that is active now."""
+        request = self.last_request()
+        if request is None:
+            raise Unsuitable("Nothing was run yet; open Samovar: Upscale... first.")
+        self.run(request)
+
+    @entry
+    def cancel(self) -> None:
+        """End the running job, if any."""
+        if self.job is not None:
+            self.job.cancel()
+
+    # --- words ------------------------------------------------------------------------------------------------------
+
+    def say(self, sentence: str, *, aloud: bool = False) -> None:
+        """Put a sentence into the status line of the dockers, and aloud also over the canvas."""
+        self.status = sentence
+        self.changed.emit()
+        window = Krita.instance().activeWindow()
+        view = window.activeView() if window is not None else None
+        if aloud and view is not None:
+            view.showFloatingMessage(sentence, QtGui.QIcon(), _MESSAGE_MILLISECONDS, 1)
+
+    # --- memory -----------------------------------------------------------------------------------------------------
+
+    def remember(self, request: Request) -> None:
+        """For `last_request` and `remembered`, also after a restart."""
+        operation = request.operation.id
+        write = Krita.instance().writeSetting
+        write(GROUP, "last", json.dumps([operation, request.parameters, request.placement]))
+        write(GROUP, f"parameters-{operation}", json.dumps(request.parameters))
+
+    def remembered(self, operation: str) -> dict[str, Value]:
+        """The parameters last used with an operation."""
+        found = _read_json(f"parameters-{operation}")
+        return found if isinstance(found, dict) else {}
+
+    def last_request(self) -> Request | None:
+        """None if there is none, or it is of an operation that is not offered any more."""
+        found = _read_json("last")
+        if not (isinstance(found, list) and len(found) == 3 and found[2] in PLACEMENTS and self.offer is not None):
+            return None
+        operations = {each.id: each for each in self.offer.operations}
+        return Request(operations[found[0]], found[1], found[2]) if found[0] in operations else None
+
+    # --- what comes back --------------------------------------------------------------------------------------------
+
+    def _session_changed(self) -> None:
+        words = {STARTING: "Starting Samovar...", CONNECTING: "", READY: ""}
+        self.status = words.get(self.session.state, self.session.reason)
+        if self.job is not None:
+            self.job.session_changed()
+        self.changed.emit()
+
+    def _arrived(self, message: Message, frames: list[memoryview]) -> None:
+        if self.job is not None:
+            self.job.take(message, frames)
+
+    def _ended(self, sentence: str, succeeded: bool) -> None:
+        self.job = None
+        self.say(sentence, aloud=True)
+
+
+def _installed_offer() -> Welcome | None:
+    """`operations.json`, which `samovar install krita` wrote: so that the docker can be drawn before a daemon runs."""
+    try:
+        fields = json.loads(Path(__file__).with_name("operations.json").read_text(encoding="utf-8"))
+        offer = codec.decode(codec.msgpack.packb(["Welcome", fields]))  # the same checks as for a daemon's
+    except Exception:  # missing or damaged: the first connection brings the offer
+        return None
+    return offer if isinstance(offer, Welcome) else None
+
+
+def _read_json(key: str) -> Any:
+    try:
+        return json.loads(Krita.instance().readSetting(GROUP, key, "null"))
+    except ValueError:
+        return None

@@ -1,0 +1,193 @@
+"""The docker: what to do, how, where the result goes; Run, progress, Cancel, and one line that says what happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from krita import DockWidget, Krita
+
+from .desk import Desk, entry
+from .job import Request
+from .parameters import ParameterForm
+from .placement import PLACEMENTS, scaled_size
+from .qt import QtCore, QtWidgets
+from .samovar_link.messages import OperationInfo
+from .session import OFF
+
+DOCKER_ID = "samovar_docker"
+_NOT_RUNNING = "Samovar is not running; it starts with the first run."
+_NOTHING = "Samovar is not running. Start it to see what it can do."
+
+
+class SamovarDocker(DockWidget):  # type: ignore[misc]
+    """One per Krita window; all show the same desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+        self.setWindowTitle("Samovar")
+        self._offered: Any = None
+        self._form: ParameterForm | None = None
+        self._build()
+        desk.changed.connect(self.refresh)
+        desk.chosen.connect(self.choose)
+        self._draw_offer()
+        self.refresh()
+
+    # --- what Krita calls -------------------------------------------------------------------------------------------
+
+    @entry
+    def canvasChanged(self, canvas: Any) -> None:
+        """Another picture, or none."""
+        self._show_size()
+
+    @entry
+    def enterEvent(self, event: Any) -> None:
+        """The pointer comes: the picture may have been resized since."""
+        self._show_size()
+
+    @entry
+    def showEvent(self, event: Any) -> None:
+        """The first look at the docker is the first use: see whether a daemon runs."""
+        self.desk.connect()
+
+    # --- drawing ----------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.operation_box, self.placement_box = QtWidgets.QComboBox(), QtWidgets.QComboBox()
+        for id, (title, _) in PLACEMENTS.items():
+            self.placement_box.addItem(title, id)
+        last = self.desk.last_request()
+        self.placement_box.setCurrentIndex(max(0, self.placement_box.findData(last.placement if last else "document")))
+        self.size_label, self.status_label = QtWidgets.QLabel(), QtWidgets.QLabel()
+        self.run_button, self.cancel_button = QtWidgets.QPushButton("Run"), QtWidgets.QPushButton("Cancel")
+        self.progress_bar = QtWidgets.QProgressBar()
+        self.progress_bar.setRange(0, 1000)
+        self.status_label.setWordWrap(True)
+        self.status_label.setTextInteractionFlags(QtCore.Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.operation_box.currentIndexChanged.connect(self._draw_form)
+        self.placement_box.currentIndexChanged.connect(self._show_size)
+        self.run_button.clicked.connect(self.run)
+        self.cancel_button.clicked.connect(self._cancel)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        content = QtWidgets.QWidget()
+        column = QtWidgets.QVBoxLayout(content)
+        self._form_place = QtWidgets.QVBoxLayout()
+        buttons = QtWidgets.QHBoxLayout()
+        buttons.addWidget(self.run_button)
+        buttons.addWidget(self.cancel_button)
+        self._result_row = QtWidgets.QWidget()
+        result = QtWidgets.QFormLayout(self._result_row)
+        result.setContentsMargins(0, 0, 0, 0)
+        result.setFieldGrowthPolicy(QtWidgets.QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        result.addRow("Result:", self.placement_box)
+        result.addRow("", self.size_label)
+        column.addWidget(self.operation_box)
+        column.addLayout(self._form_place)
+        column.addWidget(self._result_row)
+        column.addLayout(buttons)
+        column.addWidget(self.progress_bar)
+        column.addWidget(self.status_label)
+        column.addStretch()
+        self.setWidget(content)
+
+    def _draw_offer(self) -> None:
+        """The list of operations, when what is offered has changed."""
+        if self.desk.offer is self._offered:
+            return
+        self._offered = self.desk.offer
+        last = self.desk.last_request()
+        shown = self.operation_box.currentData()
+        wanted = shown.id if shown is not None else last.operation.id if last is not None else "upscale"
+        self.operation_box.blockSignals(True)
+        self.operation_box.clear()
+        for each in self.desk.operations:
+            self.operation_box.addItem(each.title, each)
+        self.operation_box.blockSignals(False)
+        self.operation_box.setVisible(self.operation_box.count() > 1)
+        self.choose(wanted)
+        self._draw_form()
+
+    @entry
+    def _draw_form(self, *_: object) -> None:
+        operation = self.operation
+        remembered = self.desk.remembered(operation.id) if operation is not None else {}
+        if self._form is not None:
+            if operation is not None and self._form.objectName() == operation.id:
+                remembered = {**remembered, **self._form.values()}  # drawn anew for a new offer: keep what is set
+            self._form_place.removeWidget(self._form)
+            self._form.hide()
+            self._form.deleteLater()
+            self._form = None
+        if operation is not None and self.desk.offer is not None:
+            self._form = ParameterForm(operation, self.desk.offer.models, remembered)
+            self._form.setObjectName(operation.id)
+            self._form.changed.connect(self._show_size)
+            self._form_place.addWidget(self._form)
+        self._result_row.setVisible(operation is not None and operation.resizes)
+        self._show_size()
+
+    @entry
+    def refresh(self) -> None:
+        """Show the desk's state."""
+        self._draw_offer()
+        job = self.desk.job
+        self.run_button.setEnabled(job is None and (self.operation is not None or self.desk.session.state == OFF))
+        self.run_button.setText("Run" if self.operation is not None else "Start Samovar")
+        self.cancel_button.setEnabled(job is not None)
+        self.progress_bar.setValue(round(1000 * job.fraction) if job is not None else 0)
+        self.progress_bar.setFormat(f"{job.stage} %p%" if job is not None else "")
+        status = self.desk.status
+        if not status and job is None and self.desk.session.state == OFF:
+            status = _NOT_RUNNING if self.operation is not None else _NOTHING
+        self.status_label.setText(status)
+
+    @entry
+    def _show_size(self, *_: object) -> None:
+        document, request = Krita.instance().activeDocument(), self.request()
+        if document is None or request is None or not request.operation.resizes:
+            self.size_label.setText("")
+            return
+        width, height = document.width(), document.height()
+        if request.placement == "layer":
+            self.size_label.setText(f"layer × {request.factor:g}, canvas stays {width} × {height}")
+        else:
+            new_width, new_height = scaled_size(document, request.factor)
+            self.size_label.setText(f"{width} × {height} → {new_width} × {new_height} px")
+
+    # --- what the user does -----------------------------------------------------------------------------------------
+
+    @property
+    def operation(self) -> OperationInfo | None:
+        """The one that is shown."""
+        found: OperationInfo | None = self.operation_box.currentData()
+        return found
+
+    @entry
+    def choose(self, operation: str) -> None:
+        """Show an operation, if it is offered."""
+        for row in range(self.operation_box.count()):
+            if self.operation_box.itemData(row).id == operation:
+                self.operation_box.setCurrentIndex(row)
+
+    def request(self) -> Request | None:
+        """What is set now."""
+        if self.operation is None or self._form is None:
+            return None
+        placement = self.placement_box.currentData() if self.operation.resizes else "layer"
+        return Request(self.operation, self._form.values(), placement)
+
+    @entry
+    def run(self, *_: object) -> None:
+        """The button: run what is set, or start the daemon if what it can do is not even known."""
+        request = self.request()
+        if request is None:
+            self.desk.connect(True)
+        else:
+            self.desk.run(request)
+
+    @entry
+    def _cancel(self, *_: object) -> None:
+        self.desk.cancel()

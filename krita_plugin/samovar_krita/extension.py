@@ -1,0 +1,44 @@
+"""Two actions under Tools, Scripts. `samovar_krita.action` gives them their place among Krita's keyboard shortcuts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from krita import Extension, Krita
+
+from .desk import Desk, entry
+from .docker import DOCKER_ID
+
+MENU = "tools/scripts"
+
+
+class SamovarExtension(Extension):  # type: ignore[misc]
+    """Created once, when Krita starts; `createActions` is called for each window."""
+
+    def __init__(self, parent: Any, desk: Desk) -> None:
+        super().__init__(parent)
+        self.desk = desk
+
+    def setup(self) -> None:
+        """Nothing: there is no window yet, and the daemon is not needed before the user asks for it."""
+
+    @entry
+    def createActions(self, window: Any) -> None:
+        upscale = window.createAction("samovar_upscale", "Samovar: Upscale...", MENU)
+        upscale.triggered.connect(self.show_docker)
+        repeat = window.createAction("samovar_repeat", "Samovar: repeat last", MENU)
+        repeat.triggered.connect(self.repeat)
+
+    @entry
+    def show_docker(self, *_: object) -> None:
+        """Open the docker on "upscale" and have the daemon ready."""
+        for docker in Krita.instance().dockers():
+            if docker.objectName() == DOCKER_ID:
+                docker.setVisible(True)
+                docker.raise_()
+        self.desk.chosen.emit("upscale")
+        self.desk.connect(True)
+
+    @entry
+    def repeat(self, *_: object) -> None:
+        self.desk.repeat()

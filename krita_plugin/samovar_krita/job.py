@@ -1,0 +1,169 @@
+"""One job: read the layer, send it, wait, place the result.
+
+    reading -> waiting (only for a connection) -> running -> placing -> ended
+
+Rules:
+1. The document is touched in the last moment of placing and at no other time. So `cancel` and every failure leave it
+   as it was.
+2. A cancelled job is over at once for the user; what the daemon still sends of it is dropped.
+3. `ended` is called exactly once, with one sentence.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import canvas
+from .canvas import Source, Unsuitable
+from .placement import PLACEMENTS, Result
+from .samovar_link import RemoteError
+from .samovar_link.errors import remote_error
+from .samovar_link.messages import Cancel, Done, Failed, Message, OperationInfo, Progress, Refused, Report, Run, Value
+from .session import OFF, READY, Session
+from .steps import Steps
+
+_READ, _PLACE = 0.05, 0.95
+"""The progress bar's parts: reading below the one, placing above the other, the daemon's own progress between."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; remembered for "repeat last"."""
+
+    operation: OperationInfo
+    parameters: dict[str, Value] = field(default_factory=dict)
+    placement: str = "document"
+
+    @property
+    def model(self) -> str:
+        names = [each.name for each in self.operation.parameters if each.kind == "model"]
+        return str(self.parameters.get(names[0], "")) if names else ""
+
+    @property
+    def layer_name(self) -> str:
+        return f"{self.operation.title} ({self.model})" if self.model else self.operation.title
+
+    @property
+    def factor(self) -> float:
+        """By how much the picture grows, as far as that is known before the result."""
+        scale = self.parameters.get("scale") if self.operation.resizes else None
+        return float(scale) if isinstance(scale, (int, float)) else 1.0
+
+
+class Job:
+    """progressed : called when `fraction` or `stage` changed; ended : called once, with (sentence, succeeded)."""
+
+    def __init__(
+        self, session: Session, source: Source, request: Request, *, progressed: Callable[[], None],
+        ended: Callable[[str, bool], None],
+    ) -> None:  # fmt: skip
+        self.id = secrets.token_hex(16)
+        self.fraction, self.stage = 0.0, "reading"
+        self.placed: Any = None
+        self._session, self._source, self._request = session, source, request
+        self._progressed, self._ended = progressed, ended
+        self._pixels: memoryview | None = None
+        self._report = Report()
+        self._began = time.monotonic()
+        self._over = False
+        self._steps = Steps(canvas.read(source), progressed=self._read_some, done=self._have_read, failed=self._fail)
+
+    def cancel(self) -> None:
+        """End the job now and leave everything as it is."""
+        if self.stage not in ("reading", "waiting", "placing") and self._session.state == READY:
+            self._session.send(Cancel(self.id))
+        self._end("Cancelled.", False)
+
+    def session_changed(self) -> None:
+        """The connection came or went."""
+        if self._session.state == OFF:
+            if self.stage != "placing":
+                self._end(self._session.reason or "The connection to Samovar was closed.", False)
+        elif self._session.state == READY and self.stage == "waiting":
+            self._send()
+
+    def take(self, message: Message, frames: list[memoryview]) -> None:
+        """A message from the daemon; those of other jobs are left alone."""
+        if isinstance(message, Refused) and message.kind == "Run":
+            self._fail(remote_error(message.code, message.message, message.hint))
+        elif getattr(message, "job", None) != self.id:
+            return
+        elif isinstance(message, Progress):
+            self._show(_READ + (_PLACE - _READ) * message.fraction, message.stage or "working")
+        elif isinstance(message, Failed):
+            self._fail(remote_error(message.code, message.message, message.hint))
+        elif isinstance(message, Done):
+            self._place(message, frames)
+
+    # --- the stages -------------------------------------------------------------------------------------------------
+
+    def _read_some(self, fraction: float) -> None:
+        self._show(_READ * fraction, "reading")
+
+    def _have_read(self, pixels: memoryview) -> None:
+        self._pixels = pixels
+        self._show(_READ, "waiting")
+        self.session_changed()
+
+    def _send(self) -> None:
+        assert self._pixels is not None
+        run = Run(
+            job=self.id, operation=self._request.operation.id, parameters=self._request.parameters,
+            images={"image": self._source.raster},
+        )  # fmt: skip
+        self._session.send(run, [self._pixels])
+        self._show(_READ, "sending")
+
+    def _place(self, done: Done, frames: list[memoryview]) -> None:
+        self._report = done.report
+        raster = done.images["image"]
+        growth = raster.width / self._source.raster.width
+        factor = self._request.factor if self._request.factor != 1.0 else growth
+        result = Result(raster, frames[raster.frame], factor, self._request.layer_name)
+        place = PLACEMENTS[self._request.placement][1]
+        self._pixels = None
+        self._steps = Steps(
+            place(self._source, result), progressed=self._placed_some, done=self._have_placed, failed=self._fail
+        )
+        self._show(_PLACE, "placing")
+
+    def _placed_some(self, fraction: float) -> None:
+        self._show(_PLACE + (1.0 - _PLACE) * fraction, "placing")
+
+    def _have_placed(self, node: Any) -> None:
+        self.placed = node
+        self._end(_account(self._report, time.monotonic() - self._began), True)
+
+    def _show(self, fraction: float, stage: str) -> None:
+        self.fraction, self.stage = max(self.fraction, fraction), stage
+        self._progressed()
+
+    def _fail(self, error: Exception) -> None:
+        if not isinstance(error, (RemoteError, Unsuitable)):
+            traceback.print_exception(type(error), error, error.__traceback__)
+        self._end(str(error) or type(error).__name__, False)
+
+    def _end(self, sentence: str, succeeded: bool) -> None:
+        if not self._over:
+            self._over = True
+            self._steps.cancel()
+            self._pixels = None
+            self._ended(sentence, succeeded)
+
+
+def _account(report: Report, seconds: float) -> str:
+    """One line about how the result came about."""
+    words = f"Done in {seconds:.1f} s"
+    if report.device:
+        how = " ".join(part for part in (report.runtime, report.dtype) if part)
+        words += f" on {report.device}" + (f" ({how})" if how else "")
+    if report.tiles.total:
+        words += f", {report.tiles.total} tile{'s' * (report.tiles.total > 1)}"
+    if report.tiles.cached:
+        words += f" ({report.tiles.cached} known already)"
+    return ". ".join([words, *(each.rstrip(".") for each in report.retries)]) + "."

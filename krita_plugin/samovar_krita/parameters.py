@@ -1,0 +1,141 @@
+"""Widgets for an operation's parameters, drawn from their declaration. In the declared order, with Krita's own look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .qt import QtCore, QtWidgets
+from .samovar_link.messages import ModelInfo, OperationInfo, ParameterInfo, Value
+
+NOISE = "noise"
+"""The parameter that means something only for a model with noise levels."""
+
+_LARGEST = 2**31 - 1
+_MINIMUM_LETTERS = 12
+Get = Callable[[], Value]
+
+
+class ParameterForm(QtWidgets.QWidget):
+    """One row for each parameter.
+
+    models : all that the daemon offers; those of the operation are shown
+    values : to begin with; what is missing or does not fit takes its default
+    """
+
+    changed = QtCore.pyqtSignal()
+
+    def __init__(self, operation: OperationInfo, models: Sequence[ModelInfo], values: Mapping[str, Value]) -> None:
+        super().__init__()
+        self._models = {each.id: each for each in models if operation.id in each.operations}
+        self._widgets: dict[str, Any] = {}
+        self._values: dict[str, Get] = {}
+        self._model = ""
+        layout = QtWidgets.QFormLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setFieldGrowthPolicy(QtWidgets.QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for info in operation.parameters:
+            self._add(layout, info, values.get(info.name, info.default))
+        self._fit_to_model()
+
+    def values(self) -> dict[str, Value]:
+        """Parameters as the daemon takes them. One that the model does not know is left out."""
+        return {name: get() for name, get in self._values.items() if self._widgets[name].isEnabled()}
+
+    def widget(self, name: str) -> Any:
+        """The widget of a parameter."""
+        return self._widgets[name]
+
+    def _add(self, layout: Any, info: ParameterInfo, value: Value) -> None:
+        title = info.title or info.name
+        draw = {"bool": _check_box, "int": _spin_box, "float": _double_spin_box, "choice": _combo_box}
+        if info.kind == "model":
+            self._model = info.name
+            widget, get, changed = _combo_box(info, value, self._model_items())
+            self._grey_out_unavailable(widget)
+        elif info.kind in draw:
+            widget, get, changed = draw[info.kind](info, value)
+        else:
+            return  # a kind of a newer daemon; it has a default
+        changed.connect(self._on_change)
+        label = QtWidgets.QLabel("" if info.kind == "bool" else f"{title}:")
+        for each in (label, widget):
+            each.setToolTip(info.help)
+        widget.setObjectName(info.name)
+        layout.addRow(label, widget)
+        self._widgets[info.name], self._values[info.name] = widget, get
+
+    def _model_items(self) -> list[tuple[str, str, str]]:
+        return [
+            (each.id, each.title if each.available else f"{each.title} (not downloaded)", each.help)
+            for each in self._models.values()
+        ]
+
+    def _grey_out_unavailable(self, combo: Any) -> None:
+        for row, model in enumerate(self._models.values()):
+            combo.model().item(row).setEnabled(model.available)
+
+    def _on_change(self, *_: object) -> None:
+        self._fit_to_model()
+        self.changed.emit()
+
+    def _fit_to_model(self) -> None:
+        if NOISE in self._widgets and self._model:
+            model = self._models.get(str(self._values[self._model]()))
+            self._widgets[NOISE].setEnabled(model is not None and bool(model.noise_levels))
+
+
+def _check_box(info: ParameterInfo, value: Value) -> tuple[Any, Get, Any]:
+    box = QtWidgets.QCheckBox(info.title or info.name)
+    box.setChecked(value is True)
+    return box, box.isChecked, box.toggled
+
+
+def _spin_box(info: ParameterInfo, value: Value) -> tuple[Any, Get, Any]:
+    box = QtWidgets.QSpinBox()
+    box.setRange(int(_or(info.minimum, -_LARGEST)), int(_or(info.maximum, _LARGEST)))
+    box.setSingleStep(int(info.step or 1))
+    box.setValue(int(_number(value, info.default)))
+    return _with_unit(box, info), box.value, box.valueChanged
+
+
+def _double_spin_box(info: ParameterInfo, value: Value) -> tuple[Any, Get, Any]:
+    box = QtWidgets.QDoubleSpinBox()
+    step = info.step or 0.1
+    box.setDecimals(2 if step >= 0.01 else 4)
+    box.setRange(_or(info.minimum, -_LARGEST), _or(info.maximum, _LARGEST))
+    box.setSingleStep(step)
+    box.setValue(_number(value, info.default))
+    return _with_unit(box, info), box.value, box.valueChanged
+
+
+def _combo_box(
+    info: ParameterInfo, value: Value, items: Sequence[tuple[str, str, str]] | None = None
+) -> tuple[Any, Get, Any]:
+    """items : (value, text, tool tip); those of the declaration if None"""
+    box = QtWidgets.QComboBox()
+    box.setSizeAdjustPolicy(QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(_MINIMUM_LETTERS)
+    if items is None:
+        items = [(each.id, each.title, "") for each in info.choices]
+    for row, (id, text, tip) in enumerate(items):
+        box.addItem(text, id)
+        box.setItemData(row, tip, QtCore.Qt.ItemDataRole.ToolTipRole)
+    found = [box.findData(each) for each in (value, info.default) if box.findData(each) >= 0]
+    box.setCurrentIndex(found[0] if found else 0)
+    return box, box.currentData, box.currentIndexChanged
+
+
+def _with_unit(box: Any, info: ParameterInfo) -> Any:
+    if info.unit:
+        box.setSuffix(info.unit if info.unit in ("x", "%", "°") else f" {info.unit}")
+    return box
+
+
+def _or(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value
+
+
+def _number(value: Value, default: Value) -> float:
+    """A remembered value may be of another type than the parameter has now."""
+    return float(value if isinstance(value, (int, float)) and not isinstance(value, bool) else default)

@@ -97,7 +97,7 @@ def _declared(operation: Operation) -> Iterator[click.Option]:
         )  # fmt: skip
 
 
-def _type(info: ParameterInfo, choices: Sequence[str]) -> click.ParamType:
+def _type(info: ParameterInfo, choices: Sequence[str]) -> click.ParamType[Any]:
     if info.kind == "int":
         low, high = (None if limit is None else int(limit) for limit in (info.minimum, info.maximum))
         return click.IntRange(low, high)

@@ -44,8 +44,8 @@ def _next_step(editor: str, target: Path | None) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
     """Check the whole installation. Made to be pasted into a bug report: it holds no secret."""
-    from samovar import doctor as examination
+    from samovar.doctor import as_text, examine
 
-    facts = examination.examine()
-    click.echo(json.dumps(facts, indent=1) if as_json else examination.as_text(facts))
+    facts = examine()
+    click.echo(json.dumps(facts, indent=1) if as_json else as_text(facts))
     click.get_current_context().exit(1 if facts["problems"] else 0)

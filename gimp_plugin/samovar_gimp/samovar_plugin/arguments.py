@@ -25,13 +25,11 @@ _SCOPES = {
 
 def add(procedure: Gimp.Procedure, operation: OperationInfo, models: Iterable[ModelInfo]) -> None:
     """Declare the operation's parameters, and where the result goes, as the procedure's arguments."""
-    usable = [model for model in models if operation.id in model.operations]
+    adder = _Adder(procedure, [model for model in models if operation.id in model.operations])
     for info in operation.parameters:
-        _add_parameter(procedure, info, usable)
-    scopes = {id: texts for id, texts in _SCOPES.items() if operation.resizes or id != IMAGE}
-    choice = _choice((id, title, help) for id, (title, help) in scopes.items())
-    help = "What is sent, and where the result goes"
-    procedure.add_choice_argument(SCOPE, "Scope", help, choice, next(iter(scopes)), GObject.ParamFlags.READWRITE)
+        adder.parameter(info)
+    scopes = [(id, *texts) for id, texts in _SCOPES.items() if operation.resizes or id != IMAGE]
+    adder.choice(SCOPE, "Scope", "What is sent, and where the result goes", scopes, scopes[0][0])
 
 
 def values(config: Gimp.ProcedureConfig, operation: OperationInfo) -> dict[str, Value]:
@@ -39,34 +37,49 @@ def values(config: Gimp.ProcedureConfig, operation: OperationInfo) -> dict[str, 
     return {info.name: config.get_property(canonical(info.name)) for info in operation.parameters}
 
 
-def _add_parameter(procedure: Gimp.Procedure, info: ParameterInfo, models: Iterable[ModelInfo]) -> None:
-    name = canonical(info.name)
-    label = f"{info.title or info.name} ({info.unit})" if info.unit else info.title or info.name
-    flags = GObject.ParamFlags.READWRITE
-    if info.kind == "bool":
-        procedure.add_boolean_argument(name, label, info.help, info.default, flags)
-    elif info.kind == "int":
-        low, high = _limits(info, GObject.G_MININT, GObject.G_MAXINT)
-        procedure.add_int_argument(name, label, info.help, int(low), int(high), info.default, flags)
-    elif info.kind == "float":
-        low, high = _limits(info, -GObject.G_MAXDOUBLE, GObject.G_MAXDOUBLE)
-        procedure.add_double_argument(name, label, info.help, low, high, info.default, flags)
-    elif info.kind == "choice":
-        choice = _choice((each.id, each.title, "") for each in info.choices)
-        procedure.add_choice_argument(name, label, info.help, choice, info.default, flags)
-    elif info.kind == "model":
-        choice = _choice((model.id, model.title, model.help) for model in models)
-        procedure.add_choice_argument(name, label, info.help, choice, info.default, flags)
-    else:
-        procedure.add_string_argument(name, label, info.help, str(info.default), flags)
+class _Adder:
+    """Adds arguments to one procedure, each with a letter of its own to reach it by keyboard."""
 
+    def __init__(self, procedure: Gimp.Procedure, models: list[ModelInfo]) -> None:
+        self._procedure = procedure
+        self._models = models
+        self._letters = set("oschrl")  # of the dialog's buttons: OK, Save, Cancel, Help, Reset, Load
 
-def _limits(info: ParameterInfo, low: float, high: float) -> tuple[float, float]:
-    return low if info.minimum is None else info.minimum, high if info.maximum is None else info.maximum
+    def parameter(self, info: ParameterInfo) -> None:
+        title = info.title or info.name
+        label = f"{title} ({info.unit})" if info.unit else title
+        low, high = info.minimum, info.maximum
+        if info.kind == "bool":
+            self._add("boolean", info.name, label, info.help, info.default)
+        elif info.kind == "int":
+            low, high = int(GObject.G_MININT if low is None else low), int(GObject.G_MAXINT if high is None else high)
+            self._add("int", info.name, label, info.help, low, high, info.default)
+        elif info.kind == "float":
+            low, high = -GObject.G_MAXDOUBLE if low is None else low, GObject.G_MAXDOUBLE if high is None else high
+            self._add("double", info.name, label, info.help, low, high, info.default)
+        elif info.kind == "choice":
+            self.choice(info.name, label, info.help, [(each.id, each.title, "") for each in info.choices], info.default)
+        elif info.kind == "model":
+            models = [(model.id, model.title, model.help) for model in self._models]
+            self.choice(info.name, label, info.help, models, info.default)
+        else:
+            self._add("string", info.name, label, info.help, str(info.default))
 
+    def choice(self, name: str, label: str, help: str, items: Iterable[tuple[str, str, str]], default: Value) -> None:
+        choice = Gimp.Choice.new()
+        for index, (id, title, text) in enumerate(items):
+            choice.add(id, index, title, text)
+        self._add("choice", name, label, help, choice, default)
 
-def _choice(items: Iterable[tuple[str, str, str]]) -> Gimp.Choice:
-    choice = Gimp.Choice.new()
-    for index, (id, title, help) in enumerate(items):
-        choice.add(id, index, title, help)
-    return choice
+    def _add(self, kind: str, name: str, label: str, help: str, *rest: object) -> None:
+        add = getattr(self._procedure, f"add_{kind}_argument")
+        add(canonical(name), self._with_letter(label), help, *rest, GObject.ParamFlags.READWRITE)
+
+    def _with_letter(self, label: str) -> str:
+        """The label with "_" before the letter that Alt takes to it."""
+        label = label.replace("_", "__")
+        for index, letter in enumerate(label.lower()):
+            if letter.isalpha() and letter not in self._letters:
+                self._letters.add(letter)
+                return f"{label[:index]}_{label[index:]}"
+        return label

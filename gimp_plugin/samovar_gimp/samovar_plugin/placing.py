@@ -41,7 +41,7 @@ def place(source: Source, raster: Raster, pixels: memoryview, how: Placing) -> G
     try:
         layer = _insert_stand_in(source, raster, how.name, mask)
         if how.scope == IMAGE:
-            image.scale(round(image.get_width() * how.factor), round(image.get_height() * how.factor))
+            image.scale(*(int(side * how.factor + 0.5) for side in (image.get_width(), image.get_height())))
             x, y = source.corner
         else:
             x, y = source.corner

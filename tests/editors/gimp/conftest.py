@@ -1,0 +1,36 @@
+"""GIMPs for the tests. The daemon runs outside of their root, as it would beside a packaged GIMP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from remote_gimp import RemoteGimp, prepare
+
+
+@pytest.fixture(scope="session")
+def make_gimp(newer_debian: Path) -> Iterator[Callable[..., RemoteGimp]]:
+    """Starts GIMPs and ends them."""
+    started: list[RemoteGimp] = []
+
+    def make(program: list[str], display: str = "") -> RemoteGimp:
+        started.append(RemoteGimp(prepare(), newer_debian, program, display))
+        return started[-1]
+
+    yield make
+    for gimp in started:
+        gimp.close()
+
+
+@pytest.fixture(scope="session")
+def shared_console(make_gimp: Callable[..., RemoteGimp]) -> RemoteGimp:
+    """One GIMP without windows for all tests, as starting takes seconds."""
+    return make_gimp(["gimp-console-3.0", "-n", "-i", "-f"])
+
+
+@pytest.fixture
+def gimp(shared_console: RemoteGimp) -> RemoteGimp:
+    """A GIMP without windows that knows of no daemon so far."""
+    shared_console.connection_file.unlink(missing_ok=True)
+    return shared_console

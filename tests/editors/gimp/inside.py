@@ -1,0 +1,206 @@
+"""Runs inside GIMP, as its batch: does what the test outside asks for, one function call a line, over a socket.
+
+A line in is [function, arguments, keywords] in JSON, a line out [result, error]. Images and layers travel as their ids,
+pixels as hex. Globals (Gimp, Gegl) come from GIMP's batch interpreter.
+"""
+
+import json
+import os
+import socket
+import time
+import traceback
+
+import gi
+
+gi.require_version("Gimp", "3.0")
+gi.require_version("Gegl", "0.4")
+from gi.repository import Babl, Gegl, Gimp, Gio  # noqa: E402, F401
+
+NONE = Gegl.AbyssPolicy.NONE
+
+
+def version():
+    return Gimp.version()
+
+
+def image(width, height, base="RGB", precision="U8_NON_LINEAR", profile=""):
+    made = Gimp.Image.new_with_precision(
+        width, height, getattr(Gimp.ImageBaseType, base), getattr(Gimp.Precision, precision)
+    )
+    if profile:
+        made.set_color_profile(getattr(Gimp.ColorProfile, profile)())
+    return made.get_id()
+
+
+def layer(image, kind, width, height, x=0, y=0, pixels="", format="", parent=0, name="source"):
+    """A layer on top; `pixels` in hex, in the GEGL format of that name."""
+    owner = Gimp.Image.get_by_id(image)
+    made = Gimp.Layer.new(owner, name, width, height, getattr(Gimp.ImageType, kind), 100.0, Gimp.LayerMode.NORMAL)
+    owner.insert_layer(made, Gimp.Item.get_by_id(parent) if parent else None, 0)
+    made.set_offsets(x, y)
+    if pixels:
+        _set(made, format, pixels)
+    return made.get_id()
+
+
+def group(image):
+    owner = Gimp.Image.get_by_id(image)
+    made = Gimp.GroupLayer.new(owner, "group")
+    owner.insert_layer(made, None, 0)
+    return made.get_id()
+
+
+def add_mask(layer, pixels):
+    """Give the layer a mask, one byte a pixel, and return the mask."""
+    owner = Gimp.Item.get_by_id(layer)
+    owner.add_mask(owner.create_mask(Gimp.AddMaskType.WHITE))
+    _set(owner.get_mask(), "Y u8", pixels)
+    return owner.get_mask().get_id()
+
+
+def select(image, x, y, width, height, feather=0):
+    owner = Gimp.Image.get_by_id(image)
+    Gimp.context_set_feather(feather > 0)
+    Gimp.context_set_feather_radius(feather, feather)
+    owner.select_rectangle(Gimp.ChannelOps.REPLACE, x, y, width, height)
+
+
+def lock(layer):
+    Gimp.Item.get_by_id(layer).set_lock_content(True)
+    Gimp.Item.get_by_id(layer).set_lock_position(True)
+    Gimp.Item.get_by_id(layer).set_lock_visibility(True)
+
+
+def to_indexed(image):
+    Gimp.Image.get_by_id(image).convert_indexed(
+        Gimp.ConvertDitherType.NONE, Gimp.ConvertPaletteType.GENERATE, 16, False, False, ""
+    )
+
+
+def pixels(drawable, format=None):
+    """All pixels, in the GEGL format of that name or as they lie in memory."""
+    owner = Gimp.Item.get_by_id(drawable)
+    area = Gegl.Rectangle.new(0, 0, owner.get_width(), owner.get_height())
+    return owner.get_buffer().get(area, 1.0, format, NONE).hex()
+
+
+def selection(image, x, y, width, height):
+    channel = Gimp.Image.get_by_id(image).get_selection()
+    return channel.get_buffer().get(Gegl.Rectangle.new(x, y, width, height), 1.0, "Y u8", NONE).hex()
+
+
+def state(image):
+    """All that a plug-in could have changed, but for pixels."""
+    owner = Gimp.Image.get_by_id(image)
+    return {
+        "size": [owner.get_width(), owner.get_height()],
+        "layers": [_layer_state(each) for each in owner.get_layers()],
+        "selection": list(Gimp.Selection.bounds(owner))[1:],
+        "dirty": owner.is_dirty(),
+    }
+
+
+def _layer_state(layer):
+    return {
+        "id": layer.get_id(),
+        "name": layer.get_name(),
+        "size": [layer.get_width(), layer.get_height()],
+        "offset": list(layer.get_offsets())[1:],
+        "visible": layer.get_visible(),
+        "opacity": layer.get_opacity(),
+        "mode": layer.get_mode().value_nick if hasattr(layer.get_mode(), "value_nick") else str(layer.get_mode()),
+        "alpha": layer.has_alpha(),
+        "mask": layer.get_mask().get_id() if layer.get_mask() else 0,
+        "children": [_layer_state(each) for each in layer.get_children()] if layer.is_group() else [],
+    }
+
+
+def set_layer(layer, opacity, mode):
+    owner = Gimp.Item.get_by_id(layer)
+    owner.set_opacity(opacity)
+    owner.set_mode(getattr(Gimp.LayerMode, mode))
+
+
+def procedures():
+    """The arguments of each of our procedures: name -> label, help, default, and range or choices where there are."""
+    pdb = Gimp.get_pdb()
+    names = pdb.query_procedures("plug-in-samovar-", *[""] * 7)
+    found = {}
+    for name in names:
+        procedure = pdb.lookup_procedure(name)
+        found[name] = {each.get_name(): _argument(each) for each in procedure.get_arguments()}
+    return found
+
+
+def samovar(operation, image, drawables, mode="NONINTERACTIVE", **arguments):
+    """Call a procedure: [status, message, seconds]."""
+    procedure = Gimp.get_pdb().lookup_procedure(f"plug-in-samovar-{operation}")
+    config = procedure.create_config()
+    config.set_property("run-mode", getattr(Gimp.RunMode, mode))
+    config.set_property("image", Gimp.Image.get_by_id(image))
+    config.set_core_object_array("drawables", [Gimp.Item.get_by_id(each) for each in drawables])
+    for name, value in arguments.items():
+        config.set_property(name.replace("_", "-"), value)
+    began = time.monotonic()
+    result = procedure.run(config)
+    names = {
+        int(getattr(Gimp.PDBStatusType, each)): each
+        for each in ("SUCCESS", "CANCEL", "EXECUTION_ERROR", "CALLING_ERROR")
+    }
+    return [names[int(result.index(0))], Gimp.get_pdb().get_last_error(), time.monotonic() - began]
+
+
+def show(image):
+    Gimp.Display.new(Gimp.Image.get_by_id(image))
+
+
+def load(path):
+    return Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path(path)).get_id()
+
+
+def first_layer(image):
+    return Gimp.Image.get_by_id(image).get_layers()[0].get_id()
+
+
+def clean(image):
+    Gimp.Image.get_by_id(image).clean_all()
+
+
+def delete(image):
+    Gimp.Image.get_by_id(image).delete()
+
+
+def _argument(spec):
+    default = spec.get_default_value()
+    return {
+        "label": spec.get_nick(),
+        "help": spec.get_blurb(),
+        "default": default if isinstance(default, (bool, int, float, str)) else None,
+        "range": [getattr(spec, "minimum", None), getattr(spec, "maximum", None)],
+        "choices": Gimp.param_spec_choice_get_choice(spec).list_nicks() if "Choice" in spec.__gtype__.name else [],
+    }
+
+
+def _set(drawable, format, pixels):
+    area = Gegl.Rectangle.new(0, 0, drawable.get_width(), drawable.get_height())
+    buffer = drawable.get_buffer()
+    buffer.set(area, format, bytes.fromhex(pixels))
+    buffer.flush()
+    drawable.update(0, 0, drawable.get_width(), drawable.get_height())
+
+
+def listen():
+    Gegl.init(None)
+    with socket.create_connection(("127.0.0.1", int(os.environ["SAMOVAR_TEST_PORT"]))) as connection:
+        stream = connection.makefile("rw")
+        for line in stream:
+            name, arguments, keywords = json.loads(line)
+            try:
+                answer = [globals()[name](*arguments, **keywords), ""]
+            except Exception:
+                answer = [None, traceback.format_exc()]
+            stream.write(json.dumps(answer) + "\n")
+            stream.flush()
+
+
+listen()

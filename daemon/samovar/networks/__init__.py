@@ -7,7 +7,8 @@ nothing is initialised only to be overwritten; `fill` then gives them their weig
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,47 @@ class Network(nn.Module):
     """
 
     tile: int = 256
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """A place where a network takes means over the whole picture.
+
+    before, after : cells of the feature map to leave out at the left and top, and at the right and bottom, of a tile
+        that has a neighbour there, so that of all tiles each cell of the whole picture's map counts once
+    work : share of the network's work that is done by then
+    """
+
+    before: int
+    after: int
+    work: float
+
+
+class PoolingNetwork(Network):
+    """A network whose output depends on means over the whole picture.
+
+    poolings : where it takes them
+    held_bytes : memory held between `light` steps, per input pixel
+    """
+
+    poolings: tuple[Pooling, ...] = ()
+    held_bytes: int = 0
+
+    def steps(self, x: Tensor, light: bool = False) -> Generator[Tensor, Tensor, Tensor]:
+        """As `forward`, but stops at each pooling: yields the feature map (N, C, h, w), takes its mean (1, C)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, means: Sequence[Tensor] | None = None) -> Tensor:
+        """means : (1, C) for each pooling; None takes those of `x`"""
+        steps = self.steps(x)
+        features = next(steps)
+        try:
+            for index in range(len(self.poolings)):
+                features = steps.send(features.mean((2, 3)) if means is None else means[index])
+        except StopIteration as end:
+            result: Tensor = end.value
+            return result
+        raise RuntimeError(f"{type(self).__name__} takes more means than it declares")
 
 
 def load(card: ModelCard, variant: str, device: str = "cpu") -> Network:

@@ -63,7 +63,8 @@ def _border(visible: Tensor, wrap: tuple[bool, bool]) -> Tensor:
             before.select(axis, 0).fill_(True)
             after.select(axis, -1).fill_(True)
         inside &= before & after
-    return (visible & ~inside).flatten()
+    border: Tensor = (visible & ~inside).flatten()
+    return border
 
 
 def _neighbour(index: Tensor, step: tuple[int, int], height: int, width: int, wrap: tuple[bool, bool]) -> Tensor:

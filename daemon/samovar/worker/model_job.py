@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from samovar.card import Catalogue, ModelCard
-from samovar.worker import tiling
+from samovar.worker.enlarge import enlarge
 from samovar.worker.image import Image
 from samovar.worker.job import Job
 from samovar.worker.pool import Pool
@@ -74,5 +74,6 @@ class ModelJob:
         self.progress(0.0, stage if (model, variant) in self.used else "loading")
         self.used.setdefault((model, variant), card)
         network = self._leases.enter_context(self._pool.lease(card, variant, self.run.keep_alive_seconds))
-        self.tiles += tiling.count(image, network, card)
-        return tiling.enlarge(image, network, card, lambda fraction: self.progress(fraction, stage), self.wrap)
+        result, tiles = enlarge(image, network, card, lambda fraction: self.progress(fraction, stage), self.wrap)
+        self.tiles += tiles
+        return result

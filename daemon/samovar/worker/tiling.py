@@ -1,9 +1,9 @@
-"""A network over a picture of any size, in tiles that give exactly what the whole picture at once would give.
+"""Cutting a picture of any size into tiles, from which a network makes exactly what the whole picture would give.
 
-Each tile is cut with the network's full receptive field around it, and the result is put in place without blending:
-there is nothing to blend. Beyond the border the picture goes on as its reflection, or as its last row and column where
-it is smaller than the context needed; along an axis that wraps it goes on at its other side. Which of these holds
-depends on the picture alone, not on the tile, so tiles of any size agree.
+Each tile is cut with the network's full receptive field around it, so results are put side by side without blending.
+Beyond the border the picture goes on as its reflection, or as its last row and column where it is smaller than the
+context needed; along an axis that wraps it goes on at its other side. Which of these holds depends on the picture
+alone, not on the tile, so tiles of any size agree.
 
 Tiles begin at multiples of the card's `multiple`, because networks that halve their input see a grid of that pitch. The
 last row and column of tiles reach beyond the picture to fill it.
@@ -12,14 +12,12 @@ last row and column of tiles reach beyond the picture to fill it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from samovar.card import ModelCard
-from samovar.networks import Network
 from samovar.worker.image import Image
 
 Wrap = tuple[bool, bool]
@@ -53,12 +51,6 @@ def _rounded_up(size: int, multiple: int) -> int:
     return math.ceil(size / multiple) * multiple
 
 
-def count(image: Image, network: Network, card: ModelCard) -> int:
-    """How many tiles a picture takes."""
-    height, width = image.shape[-2:]
-    return len(layout(height, width, network.tile, card.multiple))
-
-
 def cut(image: Image, tile: Tile, card: ModelCard, wrap: Wrap = (False, False)) -> Tensor:
     """A tile with its context. (1, C, H, W) -> (1, C, tile height + 2 * context, tile width + 2 * context)"""
     starts, sides = (tile.top, tile.left), (tile.height, tile.width)
@@ -83,45 +75,6 @@ def beyond(index: Tensor, size: int, margin: int, wrap: bool) -> Tensor:
     return torch.where(index < size, index, 2 * (size - 1) - index)
 
 
-def enlarge(
-    image: Image,
-    network: Network,
-    card: ModelCard,
-    done: Callable[[float], None] = lambda fraction: None,
-    wrap: Wrap = (False, False),
-    side: int | None = None,
-) -> Image:
-    """The picture through the network. (1, C, H, W) -> (1, C, scale * H, scale * W), cut to 0..1
-
-    done : called before each tile with the share of the work that lies behind; may raise to stop
-    side : of a tile; None leaves it to the network
-
-    Gray goes through as three equal channels, whose mean is the result.
-    """
-    height, width = image.shape[-2:]
-    result = image.new_empty((1, image.shape[1], height * card.scale, width * card.scale))
-    tiles = layout(height, width, side or network.tile, card.multiple)
-    for index, (tile, output) in enumerate(_outputs(image, network, card, tiles, done, wrap)):
-        _paste(result, output, tile, card.scale)
-        done((index + 1) / len(tiles))
-    return result
-
-
-def _outputs(
-    image: Image, network: Network, card: ModelCard, tiles: list[Tile], done: Callable[[float], None], wrap: Wrap
-) -> Iterator[tuple[Tile, Tensor]]:
-    done(0.0)
-    for tile in tiles:
-        yield tile, network(for_network(cut(image, tile, card, wrap)))
-
-
 def for_network(piece: Tensor) -> Tensor:
     """Three channels in the memory layout that convolutions are fastest in."""
     return piece.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-
-
-def _paste(result: Image, output: Tensor, tile: Tile, scale: int) -> None:
-    place = result[:, :, tile.top * scale :, tile.left * scale :][:, :, : output.shape[2], : output.shape[3]]
-    if place.shape[1] == 1:
-        output = output.mean(1, keepdim=True)
-    torch.clamp(output[:, :, : place.shape[2], : place.shape[3]], 0, 1, out=place)

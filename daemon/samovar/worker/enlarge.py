@@ -1,0 +1,60 @@
+"""A picture of any size through a network: cut into tiles, computed, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from samovar.card import ModelCard
+from samovar.networks import Network, PoolingNetwork
+from samovar.worker import pooling
+from samovar.worker.image import Image
+from samovar.worker.tiling import Tile, Wrap, cut, for_network, layout
+
+Done = Callable[[float], None]
+"""Called with the share of the work that lies behind, at least once a tile; may raise to stop."""
+
+
+def enlarge(
+    image: Image,
+    network: Network,
+    card: ModelCard,
+    done: Done = lambda fraction: None,
+    wrap: Wrap = (False, False),
+    side: int | None = None,
+) -> tuple[Image, int]:
+    """The picture through the network, and the number of tiles it took.
+
+    (1, C, H, W) -> (1, C, scale * H, scale * W), cut to 0..1. Gray goes through as three equal channels, whose mean is
+    the result.
+
+    side : of a tile; None leaves it to the network
+    """
+    height, width = image.shape[-2:]
+    result = image.new_empty((1, image.shape[1], height * card.scale, width * card.scale))
+    tiles = layout(height, width, side or network.tile, card.multiple)
+    if isinstance(network, PoolingNetwork):
+        outputs = pooling.outputs(image, network, card, tiles, done, wrap)
+    else:
+        outputs = _outputs(image, network, card, tiles, done, wrap)
+    for tile, output in zip(tiles, outputs, strict=True):
+        _paste(result, output, tile, card.scale)
+    done(1.0)
+    return result, len(tiles)
+
+
+def _outputs(
+    image: Image, network: Network, card: ModelCard, tiles: Sequence[Tile], done: Done, wrap: Wrap
+) -> Iterator[Tensor]:
+    for index, tile in enumerate(tiles):
+        done(index / len(tiles))
+        yield network(for_network(cut(image, tile, card, wrap)))
+
+
+def _paste(result: Image, output: Tensor, tile: Tile, scale: int) -> None:
+    place = result[:, :, tile.top * scale :, tile.left * scale :][:, :, : output.shape[2], : output.shape[3]]
+    if place.shape[1] == 1:
+        output = output.mean(1, keepdim=True)
+    torch.clamp(output[:, :, : place.shape[2], : place.shape[3]], 0, 1, out=place)

@@ -1,0 +1,137 @@
+"""Networks that take means over the whole picture (squeeze-excite), run in tiles.
+
+All tiles go on together from one such place to the next, and the mean is formed over the cells of all of them, each
+counted once: the result equals that of the whole picture at once up to rounding. What the tiles hold meanwhile is
+bounded by HELD_BYTES. A picture that would need more takes its means from a sample of tiles spread over it, and then
+runs tile by tile with these. All its tiles still use the same means, so it has no seams; how far the sample's means lie
+from the exact ones shows as a slight change of the whole picture.
+
+Measured with CUNet 2x, means of a sample of a third of the picture or less against the exact ones: photographs at most
+1.7/255 (71 dB), a photograph on a blank page 7/255 (63 dB) in its sharpest patterns, a 1-pixel checkerboard within a
+photograph 20/255 (CUNet answers such a pattern with values far beyond the range). Each tile with means of its own, as
+other programs do it, gave 97/255 on the last one. Pictures up to about 0.6 megapixels are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from samovar.card import ModelCard
+from samovar.networks import Pooling, PoolingNetwork
+from samovar.worker.image import Image
+from samovar.worker.tiling import Tile, Wrap, cut, for_network, layout
+
+HELD_BYTES = 768 << 20
+SAMPLE_SIDE = 128
+GOLDEN_RATIO = 0.6180339887498949
+
+Done = Callable[[float], None]
+Steps = Generator[Tensor, Tensor, Tensor]
+
+
+def outputs(
+    image: Image,
+    network: PoolingNetwork,
+    card: ModelCard,
+    tiles: Sequence[Tile],
+    done: Done,
+    wrap: Wrap = (False, False),
+    held_bytes: int = HELD_BYTES,
+) -> Iterator[Tensor]:
+    """The network's output for each tile."""
+    if sum(_held(network, card, tile) for tile in tiles) <= held_bytes:
+        yield from _together(image, network, card, tiles, done, wrap)
+        return
+    sample = _sample(image, network, card, held_bytes)
+    share = 1 / (1 + len(tiles) / len(sample))
+    means = sampled_means(image, network, card, sample, lambda fraction: done(share * fraction), wrap)
+    for index, tile in enumerate(tiles):
+        done(share + (1 - share) * index / len(tiles))
+        yield network(for_network(cut(image, tile, card, wrap)), means)
+
+
+def _together(
+    image: Image, network: PoolingNetwork, card: ModelCard, tiles: Sequence[Tile], done: Done, wrap: Wrap
+) -> Iterator[Tensor]:
+    runs = _begin(image, network, card, tiles, wrap)
+    last = _advance(image, network, runs, tiles, done, wrap)[-1]
+    behind = network.poolings[-1].work
+    for index, run in enumerate(runs):
+        done(behind + (1 - behind) * index / len(tiles))
+        yield _finish(run, last)
+
+
+def sampled_means(
+    image: Image, network: PoolingNetwork, card: ModelCard, sample: Sequence[Tile], done: Done, wrap: Wrap
+) -> list[Tensor]:
+    """The means (1, C) at each pooling, formed over some tiles only."""
+    runs = _begin(image, network, card, sample, wrap)
+    means = _advance(image, network, runs, sample, done, wrap)
+    for run in runs:
+        run.close()
+    return means
+
+
+def _begin(image: Image, network: PoolingNetwork, card: ModelCard, tiles: Sequence[Tile], wrap: Wrap) -> list[Steps]:
+    """Nothing is cut or computed before a run's first `next`."""
+    light = len(tiles) > 1
+
+    def run(tile: Tile) -> Steps:
+        return (yield from network.steps(for_network(cut(image, tile, card, wrap)), light))
+
+    return [run(tile) for tile in tiles]
+
+
+def _advance(
+    image: Image, network: PoolingNetwork, runs: list[Steps], tiles: Sequence[Tile], done: Done, wrap: Wrap
+) -> list[Tensor]:
+    """Take all runs to the last pooling. Returns the means at each; the last ones are yet to be sent."""
+    means: list[Tensor] = []
+    behind = 0.0
+    for index, pooling in enumerate(network.poolings):
+        total, cells = torch.zeros(0), 0
+        for number, (run, tile) in enumerate(zip(runs, tiles, strict=True)):
+            done(behind + (pooling.work - behind) * number / len(tiles))
+            own = _own_cells(run.send(means[-1]) if index else next(run), pooling, tile, image, wrap)
+            total = own.sum((2, 3), dtype=torch.float64) + (total if cells else 0)
+            cells += own.shape[2] * own.shape[3]
+        means.append((total / cells).float())
+        behind = pooling.work
+    return means
+
+
+def _own_cells(features: Tensor, pooling: Pooling, tile: Tile, image: Image, wrap: Wrap) -> Tensor:
+    """Without the cells that a neighbouring tile counts."""
+    for axis, start, length in ((0, tile.top, tile.height), (1, tile.left, tile.width)):
+        before = pooling.before if start > 0 or wrap[axis] else 0
+        after = pooling.after if start + length < image.shape[2 + axis] or wrap[axis] else 0
+        features = features.narrow(2 + axis, before, features.shape[2 + axis] - before - after)
+    return features
+
+
+def _finish(run: Steps, mean: Tensor) -> Tensor:
+    try:
+        run.send(mean)
+    except StopIteration as end:
+        output: Tensor = end.value
+        return output
+    raise RuntimeError("the network takes more means than it declares")
+
+
+def _held(network: PoolingNetwork, card: ModelCard, tile: Tile) -> int:
+    context = 2 * card.receptive_field
+    return (tile.height + context) * (tile.width + context) * network.held_bytes
+
+
+def _sample(image: Image, network: PoolingNetwork, card: ModelCard, held_bytes: int) -> list[Tile]:
+    """As many small tiles as may be held, spread evenly over the picture in both directions."""
+    height, width = image.shape[-2:]
+    tiles = layout(height, width, SAMPLE_SIDE, card.multiple)
+    wanted = max(1, held_bytes // _held(network, card, tiles[0]))
+    if wanted >= len(tiles):
+        return tiles
+    order = sorted(range(len(tiles)), key=lambda index: GOLDEN_RATIO * index % 1.0)
+    return [tiles[index] for index in sorted(order[:wanted])]

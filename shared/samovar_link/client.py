@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -56,6 +57,7 @@ ENDPOINT_SECONDS = 5.0
 _BLOCKING_BUDGET = 0.05
 _WAIT_SECONDS = 0.25
 _CANCEL_SECONDS = 0.5
+_CONNECT_PAUSE = 0.005
 _START = "start it again with: samovar serve --detach"
 
 
@@ -68,6 +70,7 @@ class Client:
     def __init__(self, connection: ConnectionFile, *, name: str, version: str) -> None:
         self.welcome: Welcome | None = None
         self.endpoint = ""
+        self._daemon = f"Samovar {connection.version} (protocol {connection.protocol})"
         self._token = connection.token
         self._endpoints = deque(connection.endpoints)
         self._hello = Hello(protocol=PROTOCOL, client=name, version=version)
@@ -141,22 +144,25 @@ class Client:
         Raises RemoteError if it failed. Whatever `on_progress` raises (or Ctrl-C) cancels the job and comes through.
         """
         self.send(run, frames)
+        ended = False
         try:
             while True:
                 message, images = self.receive(None)
                 if isinstance(message, Refused) and message.kind == "Run":
+                    ended = True
                     raise remote_error(message.code, message.message, message.hint)
                 if getattr(message, "job", None) != run.job:
                     continue
+                ended = isinstance(message, (Done, Cancelled, Failed))
                 if isinstance(message, Failed):
                     raise remote_error(message.code, message.message, message.hint)
                 if isinstance(message, (Done, Cancelled)):
                     return message, images
                 if isinstance(message, Progress) and on_progress is not None:
-                    self._report(on_progress, message, images)
-        except KeyboardInterrupt:
-            self._give_up(run.job)
-            raise
+                    on_progress(message, images)
+        finally:
+            if not ended:
+                self._give_up(run.job)
 
     def close(self) -> None:
         """Close at once; what is not sent is lost. Closing twice is fine."""
@@ -173,15 +179,6 @@ class Client:
     ) -> None:
         self.close()
 
-    def _report(
-        self, on_progress: Callable[[Progress, list[memoryview]], None], message: Progress, images: list[memoryview]
-    ) -> None:
-        try:
-            on_progress(message, images)
-        except Exception:
-            self._give_up(message.job)
-            raise
-
     def _give_up(self, job: str) -> None:
         """Get a Cancel out, also when the end of a large frame is still before it."""
         end = clock() + _CANCEL_SECONDS
@@ -194,10 +191,12 @@ class Client:
                 self._wait(end - clock())
 
     def _wait(self, seconds: float) -> None:
-        if self._transport is not None:
-            # An unconnected ipc socket counts as writable: pause instead of spinning on it.
-            pause = 0.01 if not self._transport.connected else seconds
-            wait(self._transport.fileno(), pause, write=self.wants_write and self._transport.connected)
+        if self._transport is None:
+            return
+        if self._transport.connected:
+            wait(self._transport.fileno(), seconds, write=self._dealer.wants_write)
+        else:  # an unconnected socket may count as ready all the time
+            time.sleep(min(seconds, _CONNECT_PAUSE))
 
     # --- one round of reading and writing ---------------------------------------------------------------------------
 
@@ -216,22 +215,35 @@ class Client:
 
     def _step(self, messages: list[Received]) -> bool:
         """Read once, write once. False when neither went."""
-        transport, dealer = self._transport, self._dealer
-        assert transport is not None
-        if not transport.advance():
+        assert self._transport is not None
+        if not self._transport.advance():
             return False
-        count = transport.read_into(dealer.receive_buffer())
+        came = self._read(messages)
+        return self._write() or came
+
+    def _read(self, messages: list[Received]) -> bool:
+        assert self._transport is not None
+        count = self._transport.read_into(self._dealer.receive_buffer())
+        if count is None:
+            return False
         if count == 0:
             raise ConnectionResetError("the daemon closed the connection")
-        if count:
-            self._last_heard, self._pinged = clock(), None
-            for event in dealer.received(count, self._last_heard):
-                self._take(event, messages)
-        written = None
-        if self._failure is None and (buffers := dealer.outgoing(CHUNK_BYTES)):
-            written = transport.write(buffers)
-            dealer.sent(written or 0)
-        return bool(count or written)
+        self._last_heard, self._pinged = clock(), None
+        for event in self._dealer.received(count, self._last_heard):
+            self._take(event, messages)
+        return True
+
+    def _write(self) -> bool:
+        buffers = self._dealer.outgoing(CHUNK_BYTES)
+        if self._transport is None or not buffers:
+            return False
+        count = self._transport.write(buffers)
+        if not count:
+            return False
+        self._dealer.sent(count)
+        if self._pinged is not None:  # it takes what we say: the Ping may be behind that
+            self._pinged = clock()
+        return True
 
     def _take(self, event: Event, messages: list[Received]) -> None:
         if not isinstance(event, MessageReceived):
@@ -252,7 +264,9 @@ class Client:
         if isinstance(message, Welcome):
             self._begin(message)
         elif isinstance(message, Refused) and self.welcome is None:
-            self._fail(f"Samovar refused this client: {message.message}{f' ({message.hint})' if message.hint else ''}.")
+            hint = f" ({message.hint})" if message.hint else ""
+            ours = f"this program {self._hello.version} (protocol {PROTOCOL})"
+            self._fail(f"{self._daemon} refused {ours}: {message.message}{hint}")
             return
         elif isinstance(message, Stopping):
             log.info("the daemon is stopping")
@@ -271,18 +285,21 @@ class Client:
         self._waiting.clear()
 
     def _see_to_time(self) -> None:
-        now = clock()
         if self._transport is None:
             return
+        now = clock()
+        if self._transport.connected:
+            self._dealer.tick(now)
         if self.welcome is None:
             if now - self._started > ENDPOINT_SECONDS:
                 raise TimeoutError("no answer in time")
-        elif self._pinged is not None and now - self._pinged > SILENT_SECONDS:
-            raise TimeoutError(f"no sign of life for {now - self._last_heard:.0f} s")
-        if self.welcome is not None and now - self._last_ping >= PING_SECONDS:
-            self._last_ping = now
-            self._pinged = now if self._pinged is None else self._pinged
+        elif self._pinged is not None:
+            if now - self._pinged > SILENT_SECONDS:
+                raise TimeoutError(f"no sign of life for {now - self._last_heard:.0f} s")
+        elif now - self._last_ping >= PING_SECONDS:  # one at a time: a daemon that reads none is not helped by more
+            self._last_ping = self._pinged = now
             self._dealer.send([codec.encode(Ping())])
+            self._write()  # at once, for the caller may not come back soon
 
     # --- endpoints and ends -----------------------------------------------------------------------------------------
 

@@ -1,4 +1,10 @@
-"""Starting the daemon from a client that found none."""
+"""Starting the daemon from a client that found none.
+
+The daemon outlives the editor and must not inherit what the editor made for itself: it gets a session of its own, the
+root as working folder (the editor's may be on a disk that is to be unmounted, and `python -m` would import from it),
+no open files, and an environment without the editor's own Python and libraries. Whether a daemon runs is not decided
+here: `samovar serve --detach` finds one that does, and ends when the daemon answers.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +26,7 @@ from .errors import DaemonUnavailable
 from .transport import clock
 
 START_SECONDS = 10.0
+PROBE_SECONDS = 2.0
 
 _INSTALL = "install it with: pip install samovar"
 
@@ -48,6 +55,8 @@ class DaemonStarter:
 
     def __init__(self, command: Sequence[str] | None = None) -> None:
         self._command = list(command) if command else daemon_command()
+        if self._command and os.path.dirname(self._command[0]):  # it starts in another folder
+            self._command[0] = os.path.abspath(self._command[0])
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
         self._probe: Client | None = None
@@ -58,22 +67,23 @@ class DaemonStarter:
 
         Raises DaemonUnavailable with the reason when it failed or took longer than 10 s.
         """
-        try:
-            answers = self._answers()
-        except DaemonUnavailable:
-            answers = False
-            if self._ended(0):
-                self.close()
-                raise
-        if answers:
-            self.close()
-            return True
-        if self._process is None and self._probe is None:
-            self._start()
-        elif self._process is not None and self._process.poll() not in (None, 0):
+        status = None if self._process is None else self._process.poll()
+        if status:
             self._fail(f"Samovar did not start: {self._last_words()}")
-        elif clock() - self._started > START_SECONDS:
+        if clock() - self._started > START_SECONDS:
             self._fail(f"Samovar did not start within {START_SECONDS:.0f} s; see: samovar doctor")
+        if self._process is not None and status is None:
+            return False  # `serve --detach` ends when the daemon answers
+        try:
+            if self._greeted():
+                self.close()
+                return True
+        except DaemonUnavailable as error:
+            if self._process is not None:
+                self._fail(str(error))
+            self._start()
+        if self._process is None and clock() - self._started > PROBE_SECONDS:
+            self._start()  # something listens and says nothing: `serve` knows what to make of it
         return False
 
     def close(self) -> None:
@@ -85,13 +95,11 @@ class DaemonStarter:
             self._errors.close()
             self._errors = None
 
-    def _answers(self) -> bool:
-        """One step of connecting; a new attempt after each that failed."""
+    def _greeted(self) -> bool:
+        """One step of meeting the daemon that the connection file names."""
         if self._probe is None:
-            if self._process is not None and self._process.poll() is None:
-                return False  # `serve --detach` returns when the daemon answers
             _, connection = discovery.find()
-            self._probe = Client(connection, name="starter", version="")
+            self._probe = Client(connection, name="starter", version=connection.version)
         try:
             self._probe.pump(0.0)
         except DaemonUnavailable:
@@ -99,18 +107,15 @@ class DaemonStarter:
             raise
         return self._probe.welcome is not None
 
-    def _ended(self, status: int) -> bool:
-        return self._process is not None and self._process.poll() == status
-
     def _start(self) -> None:
+        self.close()
         if self._command is None:
             raise DaemonUnavailable(f"Samovar is not running, and the program samovar was not found; {_INSTALL}")
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = subprocess.Popen(
                 [*self._command, "serve", "--detach"], stdin=subprocess.DEVNULL, stdout=self._errors,
-                stderr=self._errors,
-                cwd=Path.home(), env=clean_environment(self._command),
+                stderr=self._errors, cwd=os.path.abspath(os.sep), env=clean_environment(self._command),
                 start_new_session=True, creationflags=_WINDOWS_FLAGS,
             )  # fmt: skip
         except OSError as error:
@@ -136,6 +141,8 @@ def clean_environment(command: Sequence[str]) -> dict[str, str]:
     Untouched when the command is this very Python: what serves us serves it.
     """
     environment = dict(os.environ)
+    if folder := environment.get("SAMOVAR_HOME"):
+        environment["SAMOVAR_HOME"] = os.path.abspath(folder)  # the daemon starts in another folder
     if command and command[0] == sys.executable:
         return environment
     for name in _FOREIGN_PYTHON:

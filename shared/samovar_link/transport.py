@@ -36,7 +36,7 @@ class Transport:
             self._address = place
         elif scheme == "tcp":
             host, _, port = place.rpartition(":")
-            if not port.isdigit() or int(port) > 65535:
+            if not (port.isascii() and port.isdigit()) or int(port) > 65535:
                 raise OSError(errno.EINVAL, f"{endpoint} has no valid port")
             self._address = (host, int(port))
             self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -87,7 +87,10 @@ class Transport:
         self._socket.close()
 
     def _start_connecting(self) -> None:
-        code = self._socket.connect_ex(self._address)
+        try:
+            code = self._socket.connect_ex(self._address)
+        except ValueError as error:  # a NUL in the path
+            raise OSError(errno.EINVAL, f"{self.endpoint!r} is no address") from error
         if code in (0, errno.EISCONN):
             self.connected = True
         elif code not in _IN_PROGRESS:

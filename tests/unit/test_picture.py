@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,18 @@ def test_profile_exif_and_resolution_are_carried_over(tmp_path: Path, saver: str
     if "webp" not in name:
         assert back.xres * 25.4 == pytest.approx(300, abs=0.2)
     assert read(tmp_path / name).metadata.x_dots_per_mm * 25.4 == pytest.approx(300, abs=0.2)
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.jpg", "out.webp"])
+def test_exif_tells_the_size_of_the_result(tmp_path: Path, name: str) -> None:
+    described(tmp_path / "in", "jpegsave", orientation=6)
+    metadata = replace(read(tmp_path / "in").metadata, x_dots_per_mm=23.622, y_dots_per_mm=23.622)
+    write(Picture(Raster(120, 80, 3), memoryview(bytes(120 * 80 * 3)), metadata), tmp_path / name)
+    back = pyvips.Image.new_from_file(str(tmp_path / name))
+    assert back.get("exif-ifd2-PixelXDimension").startswith("80 ")
+    numerator, denominator = back.get("exif-ifd0-XResolution").split(" ")[0].split("/")
+    assert int(numerator) / int(denominator) == pytest.approx(600, abs=0.1)
+    assert back.get("orientation") == 1
 
 
 @pytest.mark.parametrize("saver", ["pngsave", "jpegsave", "webpsave", "tiffsave"])

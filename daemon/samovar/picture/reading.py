@@ -84,11 +84,11 @@ def _raster(path: Path, image: Any) -> Raster:
 
 def _metadata(image: Any) -> Metadata:
     names = [name for name in image.get_fields() if name in _KEPT or name.startswith(_KEPT_GROUPS)]
-    fields = {name: (image.get_typeof(name), image.get(name)) for name in names if "Orientation" not in name}
+    fields = {name: (image.get_typeof(name), image.get(name)) for name in names}
     x, y = image.xres, image.yres
     if x == _UNSET and y == _UNSET:
         x, y = _exif_resolution(fields)
-    return Metadata(fields, x, y)
+    return Metadata({name: value for name, value in fields.items() if not name.endswith("Orientation")}, x, y)
 
 
 def _exif_resolution(fields: dict[str, tuple[int, Any]]) -> tuple[float, float]:

@@ -57,11 +57,7 @@ def _image(picture: Picture) -> Any:
         picture.pixels, raster.width, raster.height, raster.channels, _VIPS_FORMATS[raster.dtype]
     )
     names = ("grey16", "rgb16") if raster.dtype == "u16" else ("b-w", "srgb")
-    return image.copy(
-        interpretation=names[raster.channels > 2],
-        xres=picture.metadata.x_dots_per_mm,
-        yres=picture.metadata.y_dots_per_mm,
-    )
+    return image.copy(interpretation=names[raster.channels > 2])
 
 
 def _with_metadata(image: Any, picture: Picture, notices: list[str]) -> Any:
@@ -70,8 +66,9 @@ def _with_metadata(image: Any, picture: Picture, notices: list[str]) -> Any:
             notices.append("the colour profile was left out, it is for other channels.")
         else:
             image.set_type(kind, name, value)
-    image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # the EXIF block still has what the camera wrote
-    return image
+    # Setting the EXIF block sets these, too; what it says about the old pixels is no longer so.
+    image.set_type(pyvips.GValue.gint_type, "orientation", 1)
+    return image.copy(xres=picture.metadata.x_dots_per_mm, yres=picture.metadata.y_dots_per_mm)
 
 
 def _fits(profile: bytes, channels: int) -> bool:

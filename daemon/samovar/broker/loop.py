@@ -15,6 +15,7 @@ import zmq
 
 from samovar.broker.dispatcher import Bounds, Dispatcher, Identity
 from samovar.broker.door import Door
+from samovar.broker.heap import Heap
 from samovar.broker.intake import Offer
 from samovar.broker.mover import Mover
 from samovar.broker.worker import COMMAND, WorkerProcess, WorkerSlot
@@ -31,12 +32,19 @@ class Loop:
     """wake : writing a byte to it (the signal handler does) makes the loop look round."""
 
     def __init__(
-        self, door: Door, offer: Offer, identity: Identity, bounds: Bounds, worker_command: tuple[str, ...] = COMMAND
+        self,
+        heap: Heap,
+        door: Door,
+        offer: Offer,
+        identity: Identity,
+        bounds: Bounds,
+        worker_command: tuple[str, ...] = COMMAND,
     ) -> None:
         self._door = door
         self._wake_read, self.wake = socket.socketpair()
         self._wake_read.setblocking(False)
         self.wake.setblocking(False)
+        self._heap = heap
         self._pool = SegmentPool(0, time.monotonic)
         self._mover = Mover(self._pool, self.nudge)
         self._slot = WorkerSlot(self._pool, self._mover, worker_command)
@@ -98,6 +106,7 @@ class Loop:
         self._dispatcher.tick()
         self._slot.reap()
         self._pool.expire()
+        self._heap.tick(time.monotonic())
         often = self._dispatcher.busy or self._door.sending
         self._next_tick = time.monotonic() + (_BUSY_TICK_SECONDS if often else _IDLE_TICK_SECONDS)
 
@@ -113,6 +122,7 @@ class Loop:
                 return
             client, frames = received
             if frames:
+                self._heap.used(sum(map(len, frames)), time.monotonic())
                 try:
                     self._dispatcher.receive(client, frames[0].bytes, frames[1:])
                 except Exception:  # whatever a client can provoke must not end the daemon for the others

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from samovar import __version__, card, operation
 from samovar.broker.dispatcher import Bounds, Identity
 from samovar.broker.door import Door, PortTaken, socket_path
+from samovar.broker.heap import Heap
 from samovar.broker.intake import Offer
 from samovar.broker.loop import Loop
 from samovar.broker.worker import COMMAND
@@ -78,11 +79,12 @@ def _serve(
     ready: Callable[[ConnectionFile], None] | None,
     worker_command: tuple[str, ...],
 ) -> int:
+    heap = Heap()  # before libzmq has its threads
     token = secrets.token_hex(32)
     offer = Offer(operation.discover(), card.discover())
     door = Door(token, offer.limits, socket_path(home), port)
     identity = Identity(__version__, os.getpid(), door.endpoints, str(log_path(home)))
-    loop = Loop(door, offer, identity, Bounds(idle_seconds=idle_seconds), worker_command)
+    loop = Loop(heap, door, offer, identity, Bounds(idle_seconds=idle_seconds), worker_command)
     file = ConnectionFile(os.getpid(), token, door.endpoints, version=__version__)
     path = home / discovery.FILE_NAME
     with _signals(loop):

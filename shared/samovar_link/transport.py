@@ -75,12 +75,15 @@ class Transport:
             return None
 
     def write(self, buffers: Sequence[memoryview]) -> int | None:
-        """How many bytes went; None when the socket takes none just now."""
+        """How many bytes went; None when the socket takes none just now.
+
+        A peer that has gone is no error here: reading tells it, after what the peer said last.
+        """
         try:
             if hasattr(self._socket, "sendmsg"):
                 return self._socket.sendmsg(buffers)
             return self._socket.send(buffers[0])  # Windows
-        except (BlockingIOError, InterruptedError):
+        except (BlockingIOError, InterruptedError, BrokenPipeError, ConnectionResetError, ConnectionAbortedError):
             return None
 
     def close(self) -> None:

@@ -1,0 +1,467 @@
+"""The dispatcher's rules, without sockets, processes or time: sends are collected, the worker is a list."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from samovar.broker.dispatcher import Bounds, Delivery, Dispatcher, Identity
+from samovar.broker.intake import Offer
+from samovar.broker.job import Pixels
+from samovar.card import Catalogue
+from samovar.channel import Held, Ready
+from samovar.operation import Registry, operation, param
+from samovar_link import codec
+from samovar_link.messages import (
+    Cancel,
+    Cancelled,
+    Done,
+    Failed,
+    Hello,
+    Limits,
+    LoadedModel,
+    Message,
+    Ping,
+    Pong,
+    Progress,
+    Raster,
+    Refused,
+    Report,
+    Run,
+    Seconds,
+    Status,
+    StatusReport,
+    Stop,
+    Stopping,
+    Welcome,
+)  # fmt: skip
+
+A, B = b"a", b"b"
+
+
+@dataclass(frozen=True)
+class Params:
+    factor: int = param(1, title="Factor", help="how much larger", minimum=1, maximum=8)
+
+
+@operation("grow", title="Grow", params=Params, output_size=lambda w, h, params: (w * params.factor, h * params.factor))
+def grow(image: object, params: Params, job: object) -> object:
+    """Make it larger."""
+    return image
+
+
+class Frame:
+    """A received frame of zeros."""
+
+    def __init__(self, size: int) -> None:
+        self.buffer = memoryview(bytes(size))
+
+    def __len__(self) -> int:
+        return len(self.buffer)
+
+
+@dataclass
+class FakeBlock:
+    released: int = 0
+
+    def release(self) -> None:
+        self.released += 1
+
+
+@dataclass
+class FakeWorker:
+    state: str = "none"
+    pid: int = 0
+    runs: list[str] = field(default_factory=list)
+    pixels: list[Pixels] = field(default_factory=list)
+    cancels: list[str] = field(default_factory=list)
+    retired: int = 0
+
+    def run(self, run: Run, pixels: Pixels) -> None:
+        self.state = "busy"
+        self.runs.append(run.job)
+        self.pixels.append(pixels)
+
+    def cancel(self, job: str) -> None:
+        self.cancels.append(job)
+
+    def retire(self) -> None:
+        self.retired += 1
+        self.state = "none"
+
+
+class Stage:
+    """A dispatcher with everything around it faked."""
+
+    def __init__(self, limits: Limits | None = None, bounds: Bounds | None = None) -> None:
+        self.now = 100.0
+        self.sent: list[tuple[bytes, Message]] = []
+        self.outcome: dict[bytes, Delivery] = {}
+        self.stopped = 0
+        self.worker = FakeWorker()
+        offer = Offer(Registry([grow]), Catalogue([]), limits or Limits())
+        identity = Identity("1.0", 42, ("ipc:///x",), "/log")
+        self.dispatcher = Dispatcher(offer, identity, self.send, self.worker, lambda: self.now, self.stop, bounds)
+        for client in (A, B):
+            self.say(client, Hello(client=client.decode()))
+        self.sent.clear()
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+    def send(self, client: bytes, message: Message, blocks: Sequence[FakeBlock] = ()) -> Delivery:  # type: ignore[override]
+        outcome = self.outcome.get(client, Delivery.SENT)
+        if outcome is Delivery.SENT:
+            self.sent.append((client, message))
+        if outcome is not Delivery.FULL:
+            for block in blocks:
+                block.release()
+        return outcome
+
+    def say(self, client: bytes, message: Message, *sizes: int) -> None:
+        self.dispatcher.receive(client, codec.encode(message), [Frame(size) for size in sizes])
+
+    def run(self, client: bytes, job: str, **options: object) -> None:
+        self.say(client, Run(job, "grow", images={"image": Raster(2, 2, 1)}, **options), 4)  # type: ignore[arg-type]
+
+    def work(self, message: Message | Ready | Held, *blocks: FakeBlock) -> None:
+        if isinstance(message, (Done, Failed, Cancelled)):
+            self.worker.state = "idle"
+        self.dispatcher.worker_said(message, blocks)  # type: ignore[arg-type]
+
+    def die(self, reason: str = "SIGSEGV") -> None:
+        self.worker.state = "none"
+        self.dispatcher.worker_gone(reason)
+
+    def after(self, seconds: float, *present: bytes) -> None:
+        """Let time pass; who is present pings."""
+        self.now += seconds
+        for client in present:
+            self.dispatcher.receive(client, codec.encode(Ping()), [])
+        self.dispatcher.tick()
+        self.sent = [item for item in self.sent if not isinstance(item[1], Pong)]
+
+    def take(self) -> list[tuple[bytes, Message]]:
+        sent, self.sent = self.sent, []
+        return sent
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+# --- meeting ----------------------------------------------------------------------------------------------------------
+
+
+def test_hello_is_answered_by_welcome_with_operations(stage: Stage) -> None:
+    stage.say(b"c", Hello())
+    ((client, welcome),) = stage.take()
+    assert client == b"c" and isinstance(welcome, Welcome)
+    assert [each.id for each in welcome.operations] == ["grow"] and (welcome.version, welcome.pid) == ("1.0", 42)
+
+
+def test_another_protocol_is_refused_and_stays_a_stranger(stage: Stage) -> None:
+    stage.say(b"c", Hello(protocol=2, client="krita"))
+    stage.run(b"c", "j")
+    (_, first), (_, second) = stage.take()
+    assert isinstance(first, Refused) and "krita speaks protocol 2, Samovar 1.0 speaks 1" in first.message
+    assert isinstance(second, Refused) and second.kind == "Run"
+    assert stage.worker.runs == []
+
+
+def test_stop_is_passed_on_and_goodbye_is_said_to_all(stage: Stage) -> None:
+    stage.run(A, "j")
+    stage.say(B, Stop())
+    assert stage.stopped == 1
+    stage.dispatcher.say_goodbye()
+    assert stage.take() == [(A, Cancelled("j")), (A, Stopping()), (B, Stopping())]
+
+
+# --- jobs -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_goes_to_the_worker_and_its_result_to_its_owner(stage: Stage) -> None:
+    stage.run(A, "j")
+    assert stage.worker.runs == ["j"]
+    block = FakeBlock()
+    stage.work(Progress("j", 0.5))
+    stage.work(Done("j"), block)
+    sent = stage.take()
+    assert [client for client, _ in sent] == [A, A] and sent[0][1] == Progress("j", 0.5)
+    assert isinstance(sent[1][1], Done) and block.released == 1
+    assert not stage.dispatcher.busy
+
+
+def test_one_job_at_a_time_interactive_first_and_clients_in_turn(stage: Stage) -> None:
+    stage.run(A, "first")
+    for client, job, priority in (
+        (A, "a1", "batch"), (A, "a2", "interactive"), (A, "a3", "interactive"), (B, "b1", "interactive"),
+    ):  # fmt: skip
+        stage.run(client, job, priority=priority)
+    for job in ("first", "a2", "b1", "a3", "a1"):
+        assert stage.worker.runs[-1] == job
+        stage.work(Done(job))
+
+
+def test_the_report_is_completed_with_what_the_broker_knows(stage: Stage) -> None:
+    stage.run(A, "before")
+    stage.run(A, "j")
+    stage.now += 2  # in the queue
+    stage.work(Done("before"))
+    stage.take()
+    stage.now += 3
+    stage.work(Ready())  # as if the worker had only just started
+    stage.now += 5
+    stage.work(Done("j", report=Report(seconds=Seconds(load=1, compute=3))))
+    ((_, done),) = stage.take()
+    assert isinstance(done, Done)
+    assert done.report.seconds == Seconds(queue=2, load=4, transfer=1, compute=3, total=10)
+
+
+def test_a_bad_request_fails_with_the_reason_and_costs_no_work(stage: Stage) -> None:
+    stage.say(A, Run("j", "grow", {"factor": 9}, {"image": Raster(2, 2, 1)}), 4)
+    ((_, failed),) = stage.take()
+    assert failed == Failed("j", "bad-request", "grow.factor is 9; allowed: 1..8", "")
+    assert stage.worker.runs == [] and not stage.dispatcher.busy
+
+
+def test_a_result_that_is_too_large_is_refused_before_anything_is_allocated() -> None:
+    stage = Stage(limits=Limits(max_output_pixels=15))
+    stage.say(A, Run("j", "grow", {"factor": 2}, {"image": Raster(2, 2, 1)}), 4)
+    ((_, failed),) = stage.take()
+    assert isinstance(failed, Failed) and failed.message == "size of the result is '4x4'; allowed: at most 15 pixels"
+
+
+def test_an_id_in_use_is_refused_even_for_another_client(stage: Stage) -> None:
+    stage.run(A, "j")
+    stage.run(B, "j")
+    ((client, refused),) = stage.take()
+    assert client == B and isinstance(refused, Refused) and "exists already" in refused.message
+
+
+@pytest.mark.parametrize("bounds", [Bounds(max_jobs=2), Bounds(max_bytes=8)])
+def test_a_full_queue_is_busy(bounds: Bounds) -> None:
+    stage = Stage(bounds=bounds)
+    for job in "jkl":
+        stage.run(A, job)
+    ((_, failed),) = stage.take()
+    assert isinstance(failed, Failed) and (failed.job, failed.code) == ("l", "busy")
+
+
+def test_one_client_may_have_so_many_jobs_and_another_still_gets_in() -> None:
+    stage = Stage(limits=Limits(max_jobs_per_client=1))
+    stage.run(A, "j")
+    stage.run(A, "k")
+    stage.run(B, "l")
+    ((client, failed),) = stage.take()
+    assert client == A and isinstance(failed, Failed) and (failed.job, failed.code) == ("k", "busy")
+
+
+# --- cancelling -------------------------------------------------------------------------------------------------------
+
+
+def test_a_waiting_job_is_cancelled_without_the_worker(stage: Stage) -> None:
+    stage.run(A, "j")
+    stage.run(A, "k")
+    stage.say(A, Cancel("k"))
+    assert stage.take() == [(A, Cancelled("k"))] and stage.worker.cancels == []
+    stage.work(Done("j"))
+    assert stage.worker.runs == ["j"]
+
+
+def test_a_running_job_is_answered_at_once_and_nothing_of_it_follows(stage: Stage) -> None:
+    stage.run(A, "j")
+    stage.run(B, "k")
+    stage.say(A, Cancel("j"))
+    assert stage.take() == [(A, Cancelled("j"))] and stage.worker.cancels == ["j"]
+    blocks = FakeBlock(), FakeBlock()
+    stage.work(Progress("j", 0.7), blocks[0])
+    assert stage.worker.runs == ["j"], "the worker is not free yet"
+    stage.work(Done("j"), blocks[1])
+    assert stage.take() == [] and [block.released for block in blocks] == [1, 1]
+    assert stage.worker.runs == ["j", "k"]
+
+
+def test_cancel_of_unknown_finished_or_foreign_job_is_ignored(stage: Stage) -> None:
+    stage.run(A, "j")
+    stage.say(B, Cancel("j"))
+    stage.say(A, Cancel("x"))
+    stage.work(Done("j"))
+    stage.take()
+    stage.say(A, Cancel("j"))
+    assert stage.take() == [] and stage.worker.cancels == []
+
+
+# --- the worker dies --------------------------------------------------------------------------------------------------
+
+
+def test_a_job_survives_one_death_and_its_progress_never_goes_back(stage: Stage) -> None:
+    stage.run(A, "j")
+    stage.run(A, "k", priority="interactive")
+    stage.work(Progress("j", 0.6))
+    stage.die()
+    assert stage.worker.runs == ["j", "j"], "before those that wait"
+    stage.work(Progress("j", 0.1))
+    stage.work(Progress("j", 0.8))
+    stage.work(Done("j"))
+    *progress, (_, done) = stage.take()
+    assert [message.fraction for _, message in progress if isinstance(message, Progress)] == [0.6, 0.6, 0.8]
+    assert isinstance(done, Done) and len(done.report.retries) == 1 and "SIGSEGV" in done.report.retries[0]
+
+
+def test_a_second_death_fails_the_job_and_the_next_one_runs(stage: Stage) -> None:
+    stage.run(A, "j")
+    stage.run(B, "k")
+    stage.die()
+    stage.die()
+    ((client, failed),) = stage.take()
+    assert client == A and isinstance(failed, Failed) and (failed.job, failed.code) == ("j", "worker-crashed")
+    assert "/log" in failed.hint
+    assert stage.worker.runs == ["j", "j", "k"]
+
+
+def test_the_death_of_a_worker_with_a_cancelled_job_is_no_retry(stage: Stage) -> None:
+    stage.run(A, "j")
+    stage.run(A, "k")
+    stage.say(A, Cancel("j"))
+    stage.die()
+    assert stage.worker.runs == ["j", "k"]
+
+
+def test_the_models_of_a_dead_worker_are_gone(stage: Stage) -> None:
+    stage.work(Held((LoadedModel("m", "cpu", 1, "torch"),)))
+    stage.die()
+    stage.say(A, Status())
+    report = stage.take()[-1][1]
+    assert isinstance(report, StatusReport) and report.models == ()
+
+
+# --- leases -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_silent_client_loses_its_jobs_and_only_its_own(stage: Stage) -> None:
+    stage.run(A, "j")
+    stage.run(B, "k")
+    stage.after(2.0, B)
+    assert stage.worker.cancels == []
+    stage.after(1.1, B)
+    assert stage.worker.cancels == ["j"] and stage.take() == []
+    stage.work(Cancelled("j"))
+    assert stage.worker.runs == ["j", "k"]
+
+
+def test_any_message_renews_the_lease(stage: Stage) -> None:
+    stage.run(A, "j")
+    for _ in range(4):
+        stage.after(2.0)
+        stage.say(A, Status())
+    assert stage.worker.cancels == []
+
+
+def test_a_client_that_cannot_be_reached_keeps_its_job_if_it_comes_back(stage: Stage) -> None:
+    stage.run(A, "j")
+    stage.outcome[A] = Delivery.GONE
+    stage.work(Progress("j", 0.1))
+    stage.after(0.9)
+    stage.outcome.clear()
+    stage.after(0.2, A)
+    assert stage.worker.cancels == []
+
+
+def test_a_client_that_stays_unreachable_loses_its_job_early(stage: Stage) -> None:
+    stage.run(A, "j")
+    stage.outcome[A] = Delivery.GONE
+    stage.work(Progress("j", 0.1))
+    stage.after(1.1)
+    assert stage.worker.cancels == ["j"]
+
+
+def test_a_client_that_does_not_read_gets_its_result_later_but_no_stale_progress(stage: Stage) -> None:
+    stage.run(A, "j")
+    stage.outcome[A] = Delivery.FULL
+    blocks = FakeBlock(), FakeBlock()
+    stage.work(Progress("j", 0.1), blocks[0])
+    stage.work(Done("j"), blocks[1])
+    assert [block.released for block in blocks] == [1, 0] and stage.dispatcher.busy
+    stage.outcome.clear()
+    stage.after(0.1)
+    assert [type(message) for _, message in stage.take()] == [Done] and blocks[1].released == 1
+
+
+def test_a_result_that_nobody_fetches_is_dropped_with_the_lease(stage: Stage) -> None:
+    stage.run(A, "j")
+    stage.outcome[A] = Delivery.FULL
+    block = FakeBlock()
+    stage.work(Done("j"), block)
+    stage.after(3.1)
+    assert block.released == 1 and not stage.dispatcher.busy
+
+
+# --- the idle worker --------------------------------------------------------------------------------------------------
+
+
+def test_an_idle_worker_is_retired_unless_it_holds_a_model() -> None:
+    stage = Stage(bounds=Bounds(idle_seconds=10))
+    stage.run(A, "j")
+    stage.after(20, A)
+    assert stage.worker.retired == 0, "it computes"
+    stage.work(Held((LoadedModel("m", "cpu", 1, "torch"),)))
+    stage.work(Done("j"))
+    stage.after(20)
+    assert stage.worker.retired == 0, "it holds a model"
+    stage.work(Held(()))
+    stage.after(0.1)
+    assert stage.worker.retired == 1
+
+
+def test_the_status_tells_who_runs_what(stage: Stage) -> None:
+    stage.run(A, "j", parameters={"factor": 2})
+    stage.run(B, "k")
+    stage.work(Progress("j", 0.25))
+    stage.take()
+    stage.now += 1.5
+    stage.say(B, Status())
+    ((_, report),) = stage.take()
+    assert isinstance(report, StatusReport)
+    jobs = [(job.job, job.state, job.client, job.fraction, job.age_seconds) for job in report.jobs]
+    assert jobs == [("j", "running", "a", 0.25, 1.5), ("k", "queued", "b", 0.0, 1.5)]
+    assert (report.uptime_seconds, report.clients, report.worker) == (1.5, 2, "busy")
+
+
+def test_a_released_job_frees_its_pixels(stage: Stage) -> None:
+    stage.run(A, "j")
+    pixels = stage.worker.pixels[0]
+    assert pixels.size_bytes == 4
+    stage.work(Done("j"))
+    assert pixels.frames == []
+
+
+def test_pixels_in_motion_are_freed_only_when_the_copy_is_made() -> None:
+    pixels = Pixels([Frame(4)])
+    block = FakeBlock()
+    pixels.blocks, pixels.moving = [block], True  # type: ignore[list-item]
+    pixels.release()
+    assert block.released == 0 and pixels.frames
+    pixels.moved()
+    assert block.released == 1 and not pixels.frames
+
+
+def test_every_message_kind_has_an_answer_or_is_refused(stage: Stage) -> None:
+    from samovar_link.messages import MESSAGES
+
+    required = {"Run": {"job": "x"}, "Refused": {"kind": "", "code": "", "message": ""}}
+    for name, cls in MESSAGES.items():
+        fields = {
+            f.name: required.get(name, {}).get(f.name, 0.0 if f.name == "fraction" else "x")
+            for f in dataclasses.fields(cls)
+            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        }
+        stage.say(A, cls(**fields))
+    refused = {message.kind for _, message in stage.take() if isinstance(message, Refused)}
+    assert refused == {
+        "Welcome", "Refused", "Progress", "Done", "Failed", "Cancelled", "StatusReport", "Stopping",
+    }  # fmt: skip

@@ -1,0 +1,166 @@
+"""Both ends of the channel in one process."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from samovar.channel import Channel, Held, Ready, Said
+from samovar.segment import Block, SegmentPool
+from samovar_link.messages import Cancel, Done, LoadedModel, Progress, Raster, Run
+
+
+class Line:
+    """A broker's and a worker's end, each with its pool."""
+
+    def __init__(self) -> None:
+        self.sockets = socket.socketpair()
+        for end in self.sockets:
+            end.setblocking(False)
+        self.pools = SegmentPool(0, lambda: 0.0), SegmentPool(1, lambda: 0.0)
+        self.broker, self.worker = (Channel(end, pool) for end, pool in zip(self.sockets, self.pools, strict=True))
+
+    def close(self) -> None:
+        for channel in (self.broker, self.worker):
+            channel.close()
+        for pool in self.pools:
+            pool.close()
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    line = Line()
+    yield line
+    line.close()
+
+
+def only(packets: list[tuple[Said, list[Block]]]) -> tuple[Said, list[Block]]:
+    (packet,) = packets
+    return packet
+
+
+def test_messages_arrive_as_they_were(line: Line) -> None:
+    messages = [
+        Cancel("j"), Ready("cpu"), Held((LoadedModel("m", "cpu", 5, "torch", unload_seconds=1.5),)),
+        Run("j", "upscale", {"scale": 2.0}, {"image": Raster(1, 2, 3)}), Progress("j", 0.5, "tiles"),
+    ]  # fmt: skip
+    for message in messages:
+        line.broker.send(message)
+    assert [message for message, _ in line.worker.receive()] == messages
+
+
+def test_pixels_cross_without_a_copy_and_the_memory_comes_back(line: Line) -> None:
+    block = line.pools[0].take(1000)
+    block.view[:3] = b"abc"
+    line.broker.send(Run("j", "x"), [block])
+    _, (seen,) = only(line.worker.receive())
+    assert bytes(seen.view[:3]) == b"abc" and len(seen) == 1000
+    seen.view[0:1] = b"z"
+    assert bytes(block.view[:3]) == b"zbc"
+    block.release()
+    assert line.pools[0].free_bytes == 0, "the worker still has it"
+    seen.release()
+    line.broker.receive()
+    assert line.pools[0].free_bytes > 0
+
+
+def test_a_known_segment_needs_no_second_descriptor(line: Line) -> None:
+    block = line.pools[0].take(1000)
+    for _ in range(3):
+        line.broker.send(Run("j", "x"), [block])
+    packets = line.worker.receive() + line.worker.receive()  # a read ends behind a descriptor
+    seen = [blocks[0].segment for _, blocks in packets]
+    assert seen[0] is seen[1] is seen[2]
+
+
+def test_a_result_that_is_the_input_goes_back_without_a_copy(line: Line) -> None:
+    block = line.pools[0].take(1000)
+    line.broker.send(Run("j", "x"), [block])
+    _, (seen,) = only(line.worker.receive())
+    line.worker.send(Done("j"), [seen])
+    seen.release()
+    _, (back,) = only(line.broker.receive())
+    assert back.segment is block.segment
+    block.release()
+    assert line.pools[0].free_bytes == 0, "the result is in use"
+    back.release()
+    assert line.pools[0].free_bytes > 0
+
+
+def test_a_dropped_segment_is_unmapped_by_the_peer(line: Line) -> None:
+    block = line.pools[0].take(1000)
+    line.broker.send(Run("j", "x"), [block])
+    _, (seen,) = only(line.worker.receive())
+    seen.release()
+    block.release()
+    line.broker.receive()
+    line.pools[0].expire(keep_bytes=0)
+    assert line.worker.receive() == [] and line.worker._attached == {}
+
+
+def test_a_peer_that_goes_gives_back_everything(line: Line) -> None:
+    block = line.pools[0].take(1000)
+    line.broker.send(Run("j", "x"), [block])
+    block.release()
+    line.worker.receive()
+    line.worker.close()
+    with pytest.raises(EOFError):
+        while True:
+            line.broker.receive()
+    line.broker.close()
+    assert line.pools[0].used_bytes == 0 and line.pools[0].free_bytes > 0
+
+
+def test_a_new_worker_gets_the_descriptor_again(line: Line) -> None:
+    block = line.pools[0].take(1000)
+    block.view[:1] = b"k"
+    line.broker.send(Run("j", "x"), [block])
+    line.broker.close()
+    ends = socket.socketpair()
+    second, worker = Channel(ends[0], line.pools[0]), Channel(ends[1], SegmentPool(1, lambda: 0.0))
+    second.send(Run("j", "x"), [block])
+    _, (seen,) = only(worker.receive())
+    assert bytes(seen.view[:1]) == b"k"
+    second.close()
+    worker.close()
+
+
+def test_what_does_not_fit_the_socket_waits_and_arrives_in_order(line: Line) -> None:
+    long = "x" * 50_000
+    for number in range(30):
+        line.broker.send(Progress(str(number), 0.0, long), [line.pools[0].take(10)] if number == 20 else [])
+    assert line.broker.wants_write
+    packets: list[tuple[Said, list[Block]]] = []
+    while len(packets) < 30:
+        packets += line.worker.receive()
+        line.broker.flush()
+    assert [message.job for message, _ in packets if isinstance(message, Progress)] == [str(n) for n in range(30)]
+    assert [len(blocks) for _, blocks in packets] == [0] * 20 + [1] + [0] * 9
+    assert not line.broker.wants_write
+
+
+def test_sending_to_a_dead_peer_is_no_error(line: Line) -> None:
+    line.worker.close()
+    line.broker.send(Cancel("j"))
+    with pytest.raises(EOFError):
+        line.broker.receive()
+    line.broker.close()
+    line.broker.send(Cancel("j"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+def test_closing_leaves_no_descriptors() -> None:
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    line = Line()
+    line.broker.send(Run("j", "x"), [line.pools[0].take(1000), line.pools[0].take(1000)])
+    line.worker.receive()
+    line.broker.send(Run("j", "x"), [line.pools[0].take(1000)])  # not read any more
+    line.close()
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before

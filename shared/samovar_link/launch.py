@@ -132,7 +132,9 @@ class DaemonStarter:
         assert self._errors is not None and self._process is not None
         self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 4096))
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"exit status {self._process.returncode}, without a word; see: samovar doctor"
+        if not lines:
+            return f"exit status {self._process.returncode}, without a word; see: samovar doctor"
+        return lines[-1].removeprefix("samovar: ")
 
 
 def clean_environment(command: Sequence[str]) -> dict[str, str]:

@@ -116,7 +116,9 @@ def _greet_the_other(home: Path) -> int:
     while time.monotonic() < deadline:
         try:
             other = ConnectionFile.read(home / discovery.FILE_NAME)
-        except (FileNotFoundError, DaemonUnavailable):
+        except DaemonUnavailable as error:  # damaged or unreadable, and it is written whole: waiting does not help
+            return _give_up(str(error))
+        except FileNotFoundError:
             time.sleep(0.05)
             continue
         print(f"already running: pid {other.pid}, {', '.join(other.endpoints)}")

@@ -45,7 +45,7 @@ class Pair(nn.Module):
 
 
 class CUNet(PoolingNetwork):
-    """`down` halves the size, `up` doubles it; a number says to which U-Net (1) or level of the second (2, 3) it belongs."""
+    """`down` halves the size, `up` doubles it; numbers: 1 the first U-Net, 2 to 4 the levels of the second."""
 
     tile = 192
     poolings = (Pooling(6, 6, 0.08), Pooling(7, 7, 0.40), Pooling(1, 2, 0.61), Pooling(1, 1, 0.78))

@@ -73,13 +73,15 @@ def _neighbour(index: Tensor, step: tuple[int, int], height: int, width: int, wr
     x = index % width + step[1]
     y = y % height if wrap[0] else y.clamp_(0, height - 1)
     x = x % width if wrap[1] else x.clamp_(0, width - 1)
-    return y * width + x
+    flat: Tensor = y * width + x
+    return flat
 
 
 def _touching(index: Tensor, height: int, width: int, wrap: tuple[bool, bool], wanted: Tensor) -> Tensor:
     """The wanted pixels next to those at `index`, each once, in order."""
     around = torch.cat([_neighbour(index, step, height, width, wrap) for step in NEIGHBOURS])
-    return torch.unique(around[wanted[around]])
+    each: Tensor = torch.unique(around[wanted[around]])
+    return each
 
 
 def _known_mean(

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from samovar.card import Catalogue
+from samovar.card import Catalogue, ModelCard
 from samovar.operation import Operation, Registry
 from samovar.worker.job import Job, Result
 from samovar_link.errors import BadRequest, OutOfMemory
 from samovar_link.messages import LoadedModel, Raster, Report, Run, Seconds, Tiles
 
 if TYPE_CHECKING:
+    from samovar.networks import Network
     from samovar.worker.model_job import ModelJob
     from samovar.worker.pool import Pool
 
@@ -28,7 +29,7 @@ OUT_OF_MEMORY_HINT = "upscale a smaller part or by less, or choose a lighter mod
 
 
 class Engine:
-    """clock : seconds that never go back, for keep-alive and the report"""
+    """clock : seconds that never go back, for keep-alive and the report; load : how networks are got, for tests"""
 
     def __init__(
         self,
@@ -36,8 +37,10 @@ class Engine:
         catalogue: Catalogue,
         device: str = "cpu",
         clock: Callable[[], float] = time.monotonic,
+        load: Callable[[ModelCard, str, str], Network] | None = None,
     ) -> None:
         self.device = device
+        self._load = load
         self._registry = registry
         self._catalogue = catalogue
         self._clock = clock
@@ -105,9 +108,10 @@ class Engine:
         if self._pool is not None:
             return self._pool, 0.0
         began = self._clock()
+        from samovar import networks
         from samovar.worker.pool import Pool
 
-        self._pool = Pool(self.device, clock=self._clock)
+        self._pool = Pool(self.device, self._load or networks.load, self._clock)
         return self._pool, self._clock() - began
 
     def _report(self, work: ModelJob, seconds: Seconds) -> Report:

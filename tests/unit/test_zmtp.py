@@ -149,6 +149,14 @@ def test_a_long_header_may_announce_a_short_frame() -> None:
     assert feed(handshaken(), b"\x02" + (1).to_bytes(8, "big") + b"a") == [MessageReceived([memoryview(b"a")])]
 
 
+def test_any_number_of_small_messages_passes_through_the_shared_buffer() -> None:
+    dealer, sizes = handshaken(), [size * 97 % 16_000 for size in range(40)]
+    stream = b"".join(b"\x02" + size.to_bytes(8, "big") + bytes(size) for size in sizes)
+    assert len(stream) > 4 << 16
+    events = [event for at in range(0, len(stream), 10_007) for event in feed(dealer, stream[at : at + 10_007])]
+    assert [event.frames[0].nbytes for event in events] == sizes  # type: ignore[union-attr]
+
+
 def test_messages_do_not_count_against_each_others_limits() -> None:
     dealer = handshaken(limits=Limits(message_bytes=10, message_frames=1))
     assert len(feed(dealer, (b"\x00\x08" + bytes(8)) * 5)) == 5

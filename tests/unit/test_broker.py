@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from samovar.broker.dispatcher import Bounds, Delivery, Dispatcher, Identity
+from samovar.broker.dispatcher import Dispatcher
 from samovar.broker.intake import Offer
 from samovar.broker.job import Pixels
+from samovar.broker.port import Bounds, Delivery, Identity
 from samovar.card import Catalogue
 from samovar.channel import Held, Ready
 from samovar.operation import Registry, operation, param
@@ -349,9 +350,11 @@ def test_a_silent_client_loses_its_jobs_and_only_its_own(stage: Stage) -> None:
     stage.after(2.0, B)
     assert stage.worker.cancels == []
     stage.after(1.1, B)
-    assert stage.worker.cancels == ["j"] and stage.take() == []
+    ((client, failed),) = stage.take()
+    assert stage.worker.cancels == ["j"] and client == A, "it may only have stood still"
+    assert isinstance(failed, Failed) and failed.message.startswith("nothing was heard of this program for 3 s")
     stage.work(Cancelled("j"))
-    assert stage.worker.runs == ["j", "k"]
+    assert stage.worker.runs == ["j", "k"] and stage.take() == []
 
 
 def test_any_message_renews_the_lease(stage: Stage) -> None:

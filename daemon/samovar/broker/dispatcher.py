@@ -13,15 +13,15 @@ threads, no waiting, so that every rule here is tested in microseconds.
 from __future__ import annotations
 
 import dataclasses
-import enum
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol, Union
+from typing import Union
 
 from samovar.broker.intake import Offer, check_job_id
 from samovar.broker.job import Clock, Frame, Job, Pixels
 from samovar.broker.lease import Client, Leases
+from samovar.broker.outbox import Outbox, release
+from samovar.broker.port import Bounds, Identity, Send, Worker
 from samovar.broker.queue import JobQueue
 from samovar.channel import Held, Ready, Said
 from samovar.segment import Block
@@ -52,53 +52,6 @@ from samovar_link.messages import (
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 2
-_MAX_WAITING_ANSWERS = 512
-
-
-class Delivery(enum.Enum):
-    """What became of a message: on its way; no such peer; the peer does not read and its buffer is full."""
-
-    SENT = 0
-    GONE = 1
-    FULL = 2
-
-
-class Send(Protocol):
-    """Takes over the blocks: whatever becomes of the message, they are released when no longer needed; FULL leaves
-    them with the caller."""
-
-    def __call__(self, client: bytes, message: Message, blocks: Sequence[Block] = ()) -> Delivery: ...
-
-
-class Worker(Protocol):
-    """The one worker, whether it runs or not. Its events come back through the `worker_*` methods."""
-
-    @property
-    def state(self) -> str: ...
-    @property
-    def pid(self) -> int: ...
-    def run(self, run: Run, pixels: Pixels) -> None: ...
-    def cancel(self, job: str) -> None: ...
-    def retire(self) -> None: ...
-
-
-@dataclasses.dataclass(frozen=True)
-class Identity:
-    """Who this daemon is."""
-
-    version: str
-    pid: int
-    endpoints: tuple[str, ...] = ()
-    log_path: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Bounds:
-    """What may wait, and how long the worker may be idle before it ends."""
-
-    max_jobs: int = 1024
-    max_bytes: int = 8 << 30
-    idle_seconds: float = 600.0
 
 
 Answer = Union[Done, Failed, Cancelled]
@@ -111,16 +64,16 @@ class Dispatcher:
     ) -> None:  # fmt: skip
         self._offer = offer
         self._identity = identity
-        self._send_now = send
         self._worker = worker
         self._clock = clock
         self._stop = stop
         self._bounds = bounds or Bounds()
         self._leases = Leases(offer.limits.lease_seconds)
+        self._outbox = Outbox(send, lambda client: self._leases.unreachable(client, clock()))
+        self._send = self._outbox.send
         self._queue = JobQueue()
         self._jobs: dict[str, Job] = {}
         self._running: Job | None = None
-        self._waiting: dict[bytes, deque[tuple[Message, Sequence[Block]]]] = {}
         self._models: tuple[LoadedModel, ...] = ()
         self._device = ""
         self._started = clock()
@@ -132,7 +85,7 @@ class Dispatcher:
     @property
     def busy(self) -> bool:
         """Whether ticks are due often: somebody waits for something."""
-        return bool(self._jobs or self._waiting or self._running)
+        return bool(self._jobs or self._outbox or self._running)
 
     # --- from clients -----------------------------------------------------------------------------------------------
 
@@ -263,10 +216,10 @@ class Dispatcher:
         job = self._running
         if job is None or job.id != message.job:
             log.error("job %s: the worker spoke of it, but does not run it", message.job)
-            _release(blocks)
+            release(blocks)
         elif isinstance(message, Progress):
             if job.abandoned:
-                _release(blocks)
+                release(blocks)
                 return
             job.fraction = max(job.fraction, message.fraction)
             self._send(job.client, dataclasses.replace(message, fraction=job.fraction), blocks)
@@ -331,44 +284,19 @@ class Dispatcher:
         self._running = None
         self._idle_since = self._clock()
 
-    def _end(self, job: Job, answer: Answer | None, blocks: Sequence[Block] = ()) -> None:
-        """The last answer of a job; None where nobody is left to hear it. The worker may still be at it."""
+    def _end(self, job: Job, answer: Answer, blocks: Sequence[Block] = ()) -> None:
+        """The last answer of a job, unless it had one. The worker may still be at it."""
         if job.abandoned:
-            _release(blocks)
+            release(blocks)
         else:
             del self._jobs[job.id]
-            if answer is None:
-                _release(blocks)
-            else:
-                self._send(job.client, answer, blocks)
+            self._send(job.client, answer, blocks)
         if job is self._running:
             job.abandoned = True
             self._worker.cancel(job.id)
             return
         self._queue.remove(job)
         job.pixels.release()
-
-    # --- sending ----------------------------------------------------------------------------------------------------
-
-    def _send(self, client: bytes, message: Message, blocks: Sequence[Block] = ()) -> None:
-        """Send, or keep for later what must not be lost on a client that does not read."""
-        waiting = self._waiting.get(client)
-        outcome = self._send_now(client, message, blocks) if not waiting else Delivery.FULL
-        if outcome is Delivery.GONE:
-            self._leases.unreachable(client, self._clock())
-        elif outcome is Delivery.FULL:
-            if isinstance(message, (Done, Failed, Cancelled)) and len(waiting or ()) < _MAX_WAITING_ANSWERS:
-                self._waiting.setdefault(client, deque()).append((message, blocks))
-            else:
-                _release(blocks)
-
-    def _send_waiting(self, client: bytes) -> None:
-        waiting = self._waiting[client]
-        while waiting:
-            if self._send_now(client, *waiting[0]) is Delivery.FULL:
-                return
-            waiting.popleft()
-        del self._waiting[client]
 
     # --- the clock --------------------------------------------------------------------------------------------------
 
@@ -377,23 +305,23 @@ class Dispatcher:
         now = self._clock()
         for job in list(self._jobs.values()):
             if self._leases.lapsed(job.client, now):
-                log.warning("job %s cancelled: its client went silent", job.id)
-                self._end(job, None)
-        for client in list(self._waiting):
+                self._end_lapsed(job)
+        for client in self._outbox.clients():
             if self._leases.lapsed(client, now):
-                for _, blocks in self._waiting.pop(client):
-                    _release(blocks)
+                self._outbox.discard(client)
             else:
-                self._send_waiting(client)
+                self._outbox.retry(client)
         self._retire_idle_worker(now)
+
+    def _end_lapsed(self, job: Job) -> None:
+        """Whoever only stood still and wakes up again must not wait for this job for ever."""
+        seconds = self._offer.limits.lease_seconds
+        log.warning("job %s cancelled: its client went silent", job.id)
+        message = f"nothing was heard of this program for {seconds:g} s, so its job was ended"
+        self._end(job, Failed(job.id, RemoteError.code, message, "run it again"))
 
     def _retire_idle_worker(self, now: float) -> None:
         idle = self._running is None and not self._models and self._worker.state == "idle"
         if idle and now - self._idle_since >= self._bounds.idle_seconds:
             log.info("the worker was idle for %.0f s: ended", now - self._idle_since)
             self._worker.retire()
-
-
-def _release(blocks: Sequence[Block]) -> None:
-    for block in blocks:
-        block.release()

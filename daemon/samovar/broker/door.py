@@ -23,7 +23,7 @@ from pathlib import Path
 
 import zmq
 
-from samovar.broker.dispatcher import Delivery
+from samovar.broker.port import Delivery
 from samovar.segment import Block
 from samovar_link import codec
 from samovar_link.messages import Limits, Message

@@ -28,7 +28,6 @@ class Pixels:
         self.frames = list(frames)
         self.blocks: list[Block] | None = None
         self.moving = False
-        self.move_seconds = 0.0
         self._released = False
 
     @property

@@ -13,11 +13,12 @@ import time
 
 import zmq
 
-from samovar.broker.dispatcher import Bounds, Dispatcher, Identity
+from samovar.broker.dispatcher import Dispatcher
 from samovar.broker.door import Door
 from samovar.broker.heap import Heap
 from samovar.broker.intake import Offer
 from samovar.broker.mover import Mover
+from samovar.broker.port import Bounds, Identity
 from samovar.broker.worker import COMMAND, WorkerProcess, WorkerSlot
 from samovar.segment import SegmentPool
 

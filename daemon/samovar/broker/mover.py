@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import queue
 import threading
-import time
 from collections.abc import Callable
 
 from samovar.broker.job import Pixels
@@ -69,8 +68,6 @@ class Mover:
 
 
 def _copy(pixels: Pixels) -> None:
-    began = time.monotonic()
     for frame, block in zip(pixels.frames, pixels.blocks or (), strict=True):
         source = (ctypes.c_char * len(frame)).from_buffer(frame.buffer)
         ctypes.memmove(block.address, source, len(frame))
-    pixels.move_seconds = time.monotonic() - began

@@ -21,11 +21,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from samovar import __version__, card, operation
-from samovar.broker.dispatcher import Bounds, Identity
 from samovar.broker.door import Door, PortTaken, socket_path
 from samovar.broker.heap import Heap
 from samovar.broker.intake import Offer
 from samovar.broker.loop import Loop
+from samovar.broker.port import Bounds, Identity
 from samovar.broker.worker import COMMAND
 from samovar_link import discovery
 from samovar_link.discovery import ConnectionFile

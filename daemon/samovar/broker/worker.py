@@ -27,7 +27,9 @@ worker_log = logging.getLogger("samovar.worker")
 
 COMMAND = (sys.executable, "-m", "samovar.worker.process")
 _END_SECONDS = 3.0
-_TAIL_BYTES = 1 << 16
+_EXIT_SECONDS = 0.1  # the loop stands still so long at most
+_READ_BYTES = 1 << 16
+_LAST_READS = 16
 
 
 class WorkerProcess:
@@ -53,7 +55,7 @@ class WorkerProcess:
     def read_log(self) -> bool:
         """Pass on what it wrote to stderr; False when it has closed it."""
         try:
-            data = os.read(self.stderr.fileno(), _TAIL_BYTES)
+            data = os.read(self.stderr.fileno(), _READ_BYTES)
         except BlockingIOError:
             return True
         *lines, self._tail = (self._tail + data).split(b"\n")
@@ -65,18 +67,19 @@ class WorkerProcess:
         """Hang up: the worker sees the end of the channel and exits."""
         if not self._closed:
             self._closed = True
-            while self.read_log() and self.process.poll() is not None:
-                pass
+            for _ in range(_LAST_READS):  # bounded: a child of the worker may hold its end open and write on
+                if not self.read_log():
+                    break
             self.channel.close()
             self.stderr.close()
 
     def reason(self) -> str:
-        """Why it ended, in words."""
+        """Why it ended, in words. It is ending or has ended, for its channel is closed."""
         try:
-            code = self.process.wait(timeout=1.0)  # the channel closed: the process is as good as gone
+            code = self.process.wait(timeout=_EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            code = self.process.wait()
+            return "it hung up"
         if code < 0:
             return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         return f"exit code {code}"
@@ -196,6 +199,7 @@ class WorkerSlot:
     def _lost(self, process: WorkerProcess) -> None:
         reason = process.reason()
         process.close()
+        self._leaving.append((time.monotonic() + _END_SECONDS, process.process))
         self.current = None
         self._job = None
         self.gone(reason)

@@ -1,0 +1,60 @@
+"""What the dispatcher asks of the world, and what it has to know about it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from samovar.broker.job import Pixels
+from samovar.segment import Block
+from samovar_link.messages import Message, Run
+
+
+class Delivery(enum.Enum):
+    """What became of a message: on its way; no such peer; the peer does not read and its buffer is full."""
+
+    SENT = 0
+    GONE = 1
+    FULL = 2
+
+
+class Send(Protocol):
+    """Hand a message to the network. On FULL the blocks stay with the caller, else they are released in time."""
+
+    def __call__(self, client: bytes, message: Message, blocks: Sequence[Block] = ()) -> Delivery: ...
+
+
+class Worker(Protocol):
+    """The one worker, whether it runs or not. Its events come back through the dispatcher's `worker_*` methods.
+
+    state : "none", "starting", "idle" or "busy"
+    """
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def pid(self) -> int: ...
+    def run(self, run: Run, pixels: Pixels) -> None: ...
+    def cancel(self, job: str) -> None: ...
+    def retire(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who this daemon is."""
+
+    version: str
+    pid: int
+    endpoints: tuple[str, ...] = ()
+    log_path: str = ""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What may wait, and how long the worker may be idle before it ends."""
+
+    max_jobs: int = 1024
+    max_bytes: int = 8 << 30
+    idle_seconds: float = 600.0

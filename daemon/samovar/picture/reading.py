@@ -10,7 +10,7 @@ import pyvips
 
 from samovar_link.messages import Limits, Raster
 
-from . import Metadata, Picture, PictureError, header
+from . import Metadata, Picture, PictureError, header, tiff
 
 pyvips.cache_set_max(0)  # it remembers files by name and would give an old picture for a new file
 
@@ -33,7 +33,7 @@ def read(path: Path, limits: Limits | None = None) -> Picture:
         image = _open(path, kind)
         header.check_size(path, image.width, image.height, limits or Limits())
         pages = image.get("n-pages") if "n-pages" in image.get_fields() else 1
-        metadata = _metadata(image)
+        metadata = _metadata(image, tiff.read_exif(path) if kind == "tiff" else None)
         image, metadata = _as_rgb(_upright(image), metadata)
         raster = _raster(path, image)
         pixels = memoryview(image.write_to_memory()).cast("B")
@@ -82,9 +82,10 @@ def _raster(path: Path, image: Any) -> Raster:
     return Raster(image.height, image.width, image.bands, DTYPES[image.format])
 
 
-def _metadata(image: Any) -> Metadata:
+def _metadata(image: Any, tiff_exif: bytes | None) -> Metadata:
     names = [name for name in image.get_fields() if name in _KEPT or name.startswith(_KEPT_GROUPS)]
-    fields = {name: (image.get_typeof(name), image.get(name)) for name in names}
+    exif = {} if tiff_exif is None else {"exif-data": (pyvips.GValue.blob_type, tiff_exif)}
+    fields = {name: (image.get_typeof(name), image.get(name)) for name in names} | exif
     x, y = image.xres, image.yres
     if x == _UNSET and y == _UNSET:
         x, y = _exif_resolution(fields)

@@ -11,7 +11,7 @@ import pyvips
 
 from samovar_link.messages import Raster
 
-from . import Picture, PictureError, format_of
+from . import Picture, PictureError, format_of, tiff
 from .reading import DTYPES, reason
 
 _VIPS_FORMATS = {dtype: name for name, dtype in DTYPES.items()}
@@ -116,6 +116,8 @@ def _write_whole(path: Path, image: Any, kind: str, raster: Raster) -> None:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}.", suffix=path.suffix)
         os.close(handle)
         getattr(image, f"{kind}save")(os.fsencode(temporary), **_options(kind, raster))
+        if kind == "tiff" and "exif-data" in image.get_fields():
+            tiff.add_exif(Path(temporary), bytes(image.get("exif-data")), raster.width, raster.height)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())

@@ -32,5 +32,6 @@ def shared_console(make_gimp: Callable[..., RemoteGimp]) -> RemoteGimp:
 @pytest.fixture
 def gimp(shared_console: RemoteGimp) -> RemoteGimp:
     """A GIMP without windows that knows of no daemon so far."""
+    shared_console.settle()
     shared_console.connection_file.unlink(missing_ok=True)
     return shared_console

@@ -6,6 +6,7 @@ keys or kill something while GIMP is busy, and one GIMP serves many tests.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ import debian_root
 import psutil
 
 from samovar.install import install_gimp
+from samovar_link import Status, StatusReport, connect
 
 START_SECONDS = 90
 PROFILE = "(show-welcome-dialog no)\n"
@@ -46,6 +48,7 @@ class RemoteGimp:
     def __init__(self, folder: Path, root: Path, program: list[str], display: str = "") -> None:
         self.folder, self.root = folder, root
         self.plugin = folder / "profile" / "plug-ins" / "samovar_gimp"
+        self._pending = 0
         self._log = open(folder / "gimp.log", "wb")  # noqa: SIM115
         with socket.create_server(("127.0.0.1", 0)) as server:
             server.settimeout(START_SECONDS)
@@ -91,17 +94,28 @@ class RemoteGimp:
 
     def begin(self, function: str, /, *arguments: Any, **keywords: Any) -> None:
         """Call a function and do not wait; `end` gives its result."""
+        assert not self._pending, "GIMP is still busy with an earlier call"
+        self._pending = 1
         self._stream.write(json.dumps([function, arguments, keywords]) + "\n")
         self._stream.flush()
 
     def end(self) -> Any:
         line = self._stream.readline()
+        self._pending = 0
         if not line:
             raise GimpError(f"GIMP went away:\n{self.log()}")
         result, error = json.loads(line)
         if error:
             raise GimpError(error)
         return result
+
+    def settle(self) -> None:
+        """Wait for a call whose test failed before it took the answer."""
+        for process in self.plugin_processes() if self._pending else ():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        if self._pending:
+            self.end()
 
     def log(self) -> str:
         """What GIMP and its plug-ins wrote."""
@@ -143,3 +157,13 @@ def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
         assert time.monotonic() < end, f"{what}: not within {seconds} s"
         time.sleep(0.02)
     return found
+
+
+def daemon_jobs() -> list[str]:
+    """Operations of the jobs that run or wait, as the daemon itself tells."""
+    with connect("watcher", "") as client:
+        client.send(Status())
+        while True:
+            message, _ = client.receive(5)
+            if isinstance(message, StatusReport):
+                return [job.operation for job in message.jobs]

@@ -24,6 +24,7 @@ def plugin_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (sources / name / "__init__.py").write_text("from .samovar_link import codec\n")
         (sources / name / f"{name}.py").write_text("#!/usr/bin/env python3\n")
     (sources / "samovar_krita.desktop").write_text("[Desktop Entry]\n")
+    (sources / "samovar_krita" / "samovar_krita.action").write_text("<ActionCollection/>")
     monkeypatch.setattr(bundle, "plugin_source", lambda editor: sources)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for variable in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "GIMP3_DIRECTORY"):
@@ -78,6 +79,16 @@ def test_an_older_copy_is_replaced_whole(tmp_path: Path) -> None:
     install_gimp(tmp_path)
     assert not stale.exists()
     assert os.listdir(tmp_path).count("samovar_gimp") == 1 and not list(tmp_path.glob(".samovar-*"))
+
+
+def test_shortcuts_go_where_krita_looks_for_them(tmp_path: Path) -> None:
+    action = tmp_path / "krita" / "actions" / "samovar_krita.action"
+    install_krita(tmp_path / "krita" / "pykrita")
+    assert action.read_text() == "<ActionCollection/>"
+    uninstall_krita(tmp_path / "krita" / "pykrita")
+    assert not action.exists()
+    install_krita(tmp_path / "elsewhere")
+    assert not (tmp_path / "actions").exists(), "only a folder of Krita's own is known to have that sibling"
 
 
 def test_a_failed_install_leaves_the_older_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

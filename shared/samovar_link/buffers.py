@@ -9,6 +9,7 @@ Whether the reader let go is asked of Python, not guessed: a map that has memory
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import sys
 
@@ -35,7 +36,8 @@ class Blocks:
         block, self._kept = self._kept, None
         if block is None or not size <= len(block) <= 2 * size or _is_held(block):
             block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            block.madvise(mmap.MADV_HUGEPAGE)
+            with contextlib.suppress(OSError):  # a kernel built without them
+                block.madvise(mmap.MADV_HUGEPAGE)
         if size <= KEPT_BYTES:
             self._kept, self._expires = block, now + KEEP_SECONDS
         return memoryview(block)[:size]

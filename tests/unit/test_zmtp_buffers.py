@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 
 import pytest
@@ -34,6 +35,12 @@ def test_a_block_that_was_let_go_comes_again() -> None:
     owner = first.obj
     del first
     assert blocks.take(MAPPED_BYTES, 1.0).obj is owner
+
+
+@linux_only
+def test_a_kernel_without_huge_pages_gives_plain_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mmap, "MADV_HUGEPAGE", 9999)
+    assert Blocks().take(MAPPED_BYTES, 0.0).nbytes == MAPPED_BYTES
 
 
 @linux_only

@@ -49,7 +49,7 @@ class ResidualBlock(nn.Module):
 
 
 class RRDB(Network):
-    tile = 64
+    tile = 128
 
     def __init__(self, blocks: int, context: int) -> None:
         super().__init__()

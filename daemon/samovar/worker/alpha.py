@@ -68,7 +68,7 @@ def _border(visible: Tensor, wrap: tuple[bool, bool]) -> Tensor:
 
 
 def _neighbour(index: Tensor, step: tuple[int, int], height: int, width: int, wrap: tuple[bool, bool]) -> Tensor:
-    """Flat index of the neighbours one step away; a pixel beyond a border that does not wrap is its own neighbour."""
+    """Flat index of the neighbours one step away; a step over a border that does not wrap goes along it."""
     y = index // width + step[0]
     x = index % width + step[1]
     y = y % height if wrap[0] else y.clamp_(0, height - 1)

@@ -39,15 +39,14 @@ def outputs(
     tiles: Sequence[Tile],
     done: Done,
     wrap: Wrap = (False, False),
-    held_bytes: int = HELD_BYTES,
 ) -> Iterator[Tensor]:
     """The network's output for each tile."""
-    if sum(_held(network, card, tile) for tile in tiles) <= held_bytes:
+    if sum(_held(network, card, tile) for tile in tiles) <= HELD_BYTES:
         yield from _together(image, network, card, tiles, done, wrap)
         return
-    sample = _sample(image, network, card, held_bytes)
-    share = 1 / (1 + len(tiles) / len(sample))
-    means = sampled_means(image, network, card, sample, lambda fraction: done(share * fraction), wrap)
+    some = sample(image, network, card)
+    share = len(some) / (len(some) + len(tiles))
+    means = sampled_means(image, network, card, some, lambda fraction: done(share * fraction), wrap)
     for index, tile in enumerate(tiles):
         done(share + (1 - share) * index / len(tiles))
         yield network(for_network(cut(image, tile, card, wrap)), means)
@@ -65,11 +64,11 @@ def _together(
 
 
 def sampled_means(
-    image: Image, network: PoolingNetwork, card: ModelCard, sample: Sequence[Tile], done: Done, wrap: Wrap
+    image: Image, network: PoolingNetwork, card: ModelCard, tiles: Sequence[Tile], done: Done, wrap: Wrap
 ) -> list[Tensor]:
     """The means (1, C) at each pooling, formed over some tiles only."""
-    runs = _begin(image, network, card, sample, wrap)
-    means = _advance(image, network, runs, sample, done, wrap)
+    runs = _begin(image, network, card, tiles, wrap)
+    means = _advance(image, network, runs, tiles, done, wrap)
     for run in runs:
         run.close()
     return means
@@ -126,11 +125,11 @@ def _held(network: PoolingNetwork, card: ModelCard, tile: Tile) -> int:
     return (tile.height + context) * (tile.width + context) * network.held_bytes
 
 
-def _sample(image: Image, network: PoolingNetwork, card: ModelCard, held_bytes: int) -> list[Tile]:
+def sample(image: Image, network: PoolingNetwork, card: ModelCard) -> list[Tile]:
     """As many small tiles as may be held, spread evenly over the picture in both directions."""
     height, width = image.shape[-2:]
     tiles = layout(height, width, SAMPLE_SIDE, card.multiple)
-    wanted = max(1, held_bytes // _held(network, card, tiles[0]))
+    wanted = max(1, HELD_BYTES // _held(network, card, tiles[0]))
     if wanted >= len(tiles):
         return tiles
     order = sorted(range(len(tiles)), key=lambda index: GOLDEN_RATIO * index % 1.0)

@@ -80,6 +80,7 @@ class FakeWorker:
     pixels: list[Pixels] = field(default_factory=list)
     cancels: list[str] = field(default_factory=list)
     retired: int = 0
+    kills: int = 0
 
     def run(self, run: Run, pixels: Pixels) -> None:
         self.state = "busy"
@@ -88,6 +89,9 @@ class FakeWorker:
 
     def cancel(self, job: str) -> None:
         self.cancels.append(job)
+
+    def kill(self) -> None:
+        self.kills += 1
 
     def retire(self) -> None:
         self.retired += 1
@@ -295,6 +299,20 @@ def test_cancel_of_unknown_finished_or_foreign_job_is_ignored(stage: Stage) -> N
     stage.take()
     stage.say(A, Cancel("j"))
     assert stage.take() == [] and stage.worker.cancels == []
+
+
+def test_a_worker_that_does_not_drop_a_cancelled_job_is_killed_and_the_next_job_runs(stage: Stage) -> None:
+    stage.run(A, "j")
+    stage.run(A, "k")
+    stage.say(A, Cancel("j"))
+    for _ in range(15):
+        stage.after(1.9, A)
+    assert stage.worker.kills == 0
+    stage.after(1.9, A)
+    stage.after(0.1, A)
+    assert stage.worker.kills == 1
+    stage.die("SIGKILL")
+    assert stage.worker.runs == ["j", "k"]
 
 
 # --- the worker dies --------------------------------------------------------------------------------------------------

@@ -218,7 +218,7 @@ class Dispatcher:
             log.error("job %s: the worker spoke of it, but does not run it", message.job)
             release(blocks)
         elif isinstance(message, Progress):
-            if job.abandoned:
+            if job.abandoned is not None:
                 release(blocks)
                 return
             job.fraction = max(job.fraction, message.fraction)
@@ -253,7 +253,7 @@ class Dispatcher:
             return
         self._worker_is_free()
         log.error("job %s: the worker died: %s", job.id, reason)
-        if job.abandoned:
+        if job.abandoned is not None:
             job.pixels.release()
         elif job.attempts < MAX_ATTEMPTS:
             job.retries += (f"the worker died ({reason}), the job started again on a fresh one",)
@@ -286,13 +286,13 @@ class Dispatcher:
 
     def _end(self, job: Job, answer: Answer, blocks: Sequence[Block] = ()) -> None:
         """The last answer of a job, unless it had one. The worker may still be at it."""
-        if job.abandoned:
+        if job.abandoned is not None:
             release(blocks)
         else:
             del self._jobs[job.id]
             self._send(job.client, answer, blocks)
         if job is self._running:
-            job.abandoned = True
+            job.abandoned = self._clock()
             self._worker.cancel(job.id)
             return
         self._queue.remove(job)
@@ -312,6 +312,7 @@ class Dispatcher:
             else:
                 self._outbox.retry(client)
         self._retire_idle_worker(now)
+        self._kill_stubborn_worker(now)
 
     def _end_lapsed(self, job: Job) -> None:
         """Whoever only stood still and wakes up again must not wait for this job for ever."""
@@ -325,3 +326,11 @@ class Dispatcher:
         if idle and now - self._idle_since >= self._bounds.idle_seconds:
             log.info("the worker was idle for %.0f s: ended", now - self._idle_since)
             self._worker.retire()
+
+    def _kill_stubborn_worker(self, now: float) -> None:
+        job = self._running
+        if job is None or job.abandoned is None or now - job.abandoned < self._bounds.stubborn_seconds:
+            return
+        log.error("job %s: the worker did not stop within %.0f s: killed", job.id, now - job.abandoned)
+        job.abandoned = now  # its end takes a moment, too
+        self._worker.kill()

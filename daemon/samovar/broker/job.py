@@ -60,7 +60,7 @@ class Pixels:
 class Job:
     """One `Run` between its receipt and its end. Times are on the broker's clock.
 
-    abandoned : its client has had its answer or is gone; only the worker is not yet done with it
+    abandoned : when its client had its answer while the worker was not yet done with it
     """
 
     run: Run
@@ -71,7 +71,7 @@ class Job:
     worker_ready: float = 0.0
     fraction: float = 0.0
     attempts: int = 0
-    abandoned: bool = False
+    abandoned: float | None = None
     retries: tuple[str, ...] = ()
 
     @property

@@ -71,6 +71,3 @@ class Leases:
         if client is None or now - client.heard > self._lease_seconds:
             return True
         return client.gone_since is not None and now - client.gone_since > _GONE_SECONDS
-
-    def forget(self, id: bytes) -> None:
-        self._clients.pop(id, None)

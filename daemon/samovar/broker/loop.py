@@ -105,7 +105,7 @@ class Loop:
 
     def _tick(self) -> None:
         self._dispatcher.tick()
-        self._slot.reap()
+        self._slot.tick()
         self._pool.expire()
         self._heap.tick(time.monotonic())
         often = self._dispatcher.busy or self._door.sending
@@ -120,7 +120,7 @@ class Loop:
         for _ in range(_MESSAGES_PER_ROUND):
             received = self._door.receive()
             if received is None:
-                return
+                break
             client, frames = received
             if frames:
                 self._heap.used(sum(map(len, frames)), time.monotonic())
@@ -136,7 +136,7 @@ class Loop:
         if worker is not self._watched:
             for descriptor in self._polled:  # closed by now, and the numbers may be in use again
                 self._poller.unregister(descriptor)
-            self._polled = [] if worker is None else [worker.channel.fileno(), worker.stderr.fileno()]
+            self._polled = [] if worker is None else worker.descriptors()
             for descriptor in self._polled:
                 self._poller.register(descriptor, zmq.POLLIN)
             self._watched = worker

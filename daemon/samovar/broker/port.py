@@ -38,6 +38,7 @@ class Worker(Protocol):
     def pid(self) -> int: ...
     def run(self, run: Run, pixels: Pixels) -> None: ...
     def cancel(self, job: str) -> None: ...
+    def kill(self) -> None: ...
     def retire(self) -> None: ...
 
 
@@ -53,8 +54,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What may wait, and how long the worker may be idle before it ends."""
+    """What may wait, how long the worker may be idle before it ends, and how long it may take to drop a cancelled job
+    (a tile of a large network takes seconds on a slow machine)."""
 
     max_jobs: int = 1024
     max_bytes: int = 8 << 30
     idle_seconds: float = 600.0
+    stubborn_seconds: float = 30.0

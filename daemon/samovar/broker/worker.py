@@ -20,6 +20,7 @@ from samovar.broker.job import Pixels
 from samovar.broker.mover import Mover
 from samovar.channel import Channel, Ready, Said
 from samovar.segment import Block, SegmentPool
+from samovar_link.errors import BadRequest, InternalError, OutOfMemory, ProtocolError, RemoteError
 from samovar_link.messages import Cancel, Cancelled, Done, Failed, Run, Stop
 
 log = logging.getLogger(__name__)
@@ -38,24 +39,26 @@ class WorkerProcess:
     def __init__(self, command: Sequence[str], pool: SegmentPool) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            self.process = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(os.getpid())],
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C in the daemon's terminal is for the daemon, which ends the worker
-            )  # fmt: skip
+            self.process = _start(command, theirs)
         ours.setblocking(False)
-        assert self.process.stderr is not None
-        self.stderr = self.process.stderr
-        os.set_blocking(self.stderr.fileno(), False)
+        self._stderr = self.process.stderr
+        if self._stderr is not None:
+            os.set_blocking(self._stderr.fileno(), False)  # type: ignore[attr-defined,unused-ignore]  # not on Windows
         self.channel = Channel(ours, pool)
         self.ready = False
         self._tail = b""
         self._closed = False
 
+    def descriptors(self) -> list[int]:
+        """What to poll: the channel, then stderr if it is ours to read."""
+        return [self.channel.fileno(), *([self._stderr.fileno()] if self._stderr else [])]
+
     def read_log(self) -> bool:
         """Pass on what it wrote to stderr; False when it has closed it."""
+        if self._stderr is None:
+            return False
         try:
-            data = os.read(self.stderr.fileno(), _READ_BYTES)
+            data = os.read(self._stderr.fileno(), _READ_BYTES)
         except BlockingIOError:
             return True
         *lines, self._tail = (self._tail + data).split(b"\n")
@@ -71,7 +74,8 @@ class WorkerProcess:
                 if not self.read_log():
                     break
             self.channel.close()
-            self.stderr.close()
+            if self._stderr is not None:
+                self._stderr.close()
 
     def reason(self) -> str:
         """Why it ended, in words. It is ending or has ended, for its channel is closed."""
@@ -83,6 +87,22 @@ class WorkerProcess:
         if code < 0:
             return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         return f"exit code {code}"
+
+
+def _start(command: Sequence[str], channel: socket.socket) -> subprocess.Popen[bytes]:
+    """Start it and hand it its end of the channel: as a descriptor, on Windows (not tested yet) through its stdin."""
+    broker_pid = str(os.getpid())
+    if sys.platform == "win32":
+        process = subprocess.Popen([*command, "stdin", broker_pid], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        assert process.stdin is not None
+        with process.stdin:
+            process.stdin.write(channel.share(process.pid))
+        return process
+    return subprocess.Popen(
+        [*command, str(channel.fileno()), broker_pid],
+        pass_fds=[channel.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C in the daemon's terminal is for the daemon, which ends the worker
+    )  # fmt: skip
 
 
 def _log_line(line: str) -> None:
@@ -111,6 +131,7 @@ class WorkerSlot:
         self._leaving: list[tuple[float, subprocess.Popen[bytes]]] = []
         self._job: Run | None = None
         self._cancelled_early = False
+        self._failed: Failed | None = None
 
     @property
     def state(self) -> str:
@@ -146,11 +167,10 @@ class WorkerSlot:
 
     def _fail(self, run: Run, error: OSError | MemoryError) -> None:
         log.error("job %s: %s", run.job, error)
-        self._job = None
+        remote: RemoteError = InternalError(f"the worker cannot be started: {error}", "try again later")
         if isinstance(error, MemoryError):
-            self.said(Failed(run.job, "out-of-memory", str(error), "work on a smaller part"), [])
-        else:
-            self.said(Failed(run.job, "internal", f"the worker cannot be started: {error}", "try again later"), [])
+            remote = OutOfMemory(str(error), "work on a smaller part")
+        self._failed = Failed(run.job, remote.code, remote.message, remote.hint)  # the caller is not done yet
 
     def _deliver(self, run: Run, pixels: Pixels) -> None:
         """The pixels are in shared memory: tell the worker, if the job is still its job."""
@@ -167,6 +187,11 @@ class WorkerSlot:
         self._cancelled_early = True
         if self.current is not None:
             self.current.channel.send(Cancel(job))
+
+    def kill(self) -> None:
+        """It does not stop what it does. Its end is reported like any other."""
+        if self.current is not None:
+            self.current.process.kill()
 
     def retire(self) -> None:
         """End the worker. A job that comes now gets a new one."""
@@ -186,7 +211,10 @@ class WorkerSlot:
             return
         try:
             packets = process.channel.receive()
-        except EOFError:
+        except (EOFError, ProtocolError, BadRequest) as error:
+            if not isinstance(error, EOFError):
+                log.error("the worker sent what is no message: %s", error)
+                process.process.kill()
             self._lost(process)
             return
         for message, blocks in packets:
@@ -204,8 +232,12 @@ class WorkerSlot:
         self._job = None
         self.gone(reason)
 
-    def reap(self) -> None:
-        """Collect workers that were told to end; kill one that does not."""
+    def tick(self) -> None:
+        """Report a job that could not be started; collect workers that were told to end, and kill one that does not."""
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            self._job = None
+            self.said(failed, [])
         now = time.monotonic()
         for item in list(self._leaving):
             deadline, process = item

@@ -204,14 +204,21 @@ def _die_with_the_broker(broker_pid: int) -> None:
         os._exit(0)
 
 
-def main(descriptor: int, broker_pid: int) -> None:
+def _open_channel(descriptor: str) -> socket.socket:
+    """Our end of the channel, as the broker handed it over."""
+    if sys.platform == "win32":
+        return socket.fromshare(sys.stdin.buffer.read())
+    return socket.socket(fileno=int(descriptor))
+
+
+def main(descriptor: str, broker_pid: int) -> None:
     _die_with_the_broker(broker_pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the broker decides
     faulthandler.enable()  # to stderr, which the broker writes to its log
     level = os.environ.get("SAMOVAR_LOG", "INFO").upper()
     logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
     pool = SegmentPool(1, time.monotonic)
-    channel = Channel(socket.socket(fileno=descriptor), pool)
+    channel = Channel(_open_channel(descriptor), pool)
     inbox = Inbox(channel)
     engine = Engine(operation.discover(), card.discover())
     channel.send(Ready(engine.device))
@@ -219,4 +226,4 @@ def main(descriptor: int, broker_pid: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]))

@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from mmap import mmap
 from typing import Any
 
@@ -106,7 +106,11 @@ def convert(document: Any, pixels: Any, width: int, height: int, old: ColorSpace
     if ColorSpace.of(carrier) != old:
         old.apply(carrier)
     carrier.setPixelData(pixels, 0, 0, width, height)
-    new.apply(carrier)
+    # In floats all the way: from or to integers Krita would clip what lies outside the narrower of the two.
+    way = [replace(old, depth="F32"), replace(new, depth="F32"), new]
+    for space, before in zip(way, [old, *way[:-1]], strict=True):
+        if space != before:
+            space.apply(carrier)
     return carrier.pixelData(0, 0, width, height)
 
 

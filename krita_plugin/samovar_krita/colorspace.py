@@ -16,6 +16,9 @@ from typing import Any
 from .samovar_link.messages import DTYPE_BYTES, Raster
 
 RGBA_PROFILE = "sRGB-elle-V2-srgbtrc.icc"
+FLOAT_PROFILE = "sRGB built-in"
+"""The same encoding as a formula, which also holds outside 0..1; the table in RGBA_PROFILE ends there."""
+
 GRAY_PROFILE = "Gray-D50-elle-V2-srgbtrc.icc"
 
 _ENCODED = {
@@ -47,7 +50,7 @@ class ColorSpace:
         model, depth = _MODELS.get(raster.channels), _DEPTHS.get(raster.dtype)
         if model is None or depth is None:
             raise ValueError(f"Samovar sent {raster.channels} channels of {raster.dtype}, which Krita cannot take.")
-        space = cls(model, depth, RGBA_PROFILE if model == "RGBA" else GRAY_PROFILE)
+        space = _encoded(model, depth)
         if model == "RGBA" and raster.order != space.order:
             raise ValueError(f"Samovar sent {raster.dtype} pixels as {raster.order}; Krita needs {space.order}.")
         return space
@@ -56,10 +59,8 @@ class ColorSpace:
     def travels(self) -> ColorSpace:
         """The one in which pixels of this one are sent."""
         model = "GRAYA" if self.model == "GRAYA" else "RGBA"
-        profile = RGBA_PROFILE if model == "RGBA" else GRAY_PROFILE
-        if self.profile in _ENCODED.get(self.model, ()) and self.depth in _DTYPES:
-            return ColorSpace(model, self.depth, profile)
-        return ColorSpace(model, "F32", profile)
+        as_it_is = self.profile in _ENCODED.get(self.model, ()) and self.depth in _DTYPES
+        return _encoded(model, self.depth if as_it_is else "F32")
 
     @property
     def is_encoded(self) -> bool:
@@ -86,3 +87,9 @@ class ColorSpace:
         """Convert a node's pixels. Only for nodes that are in no document: elsewhere it is a step of undo."""
         if not node.setColorSpace(self.model, self.depth, self.profile):
             raise ValueError(f"Krita cannot convert to {self.model} {self.depth} {self.profile}.")
+
+
+def _encoded(model: str, depth: str) -> ColorSpace:
+    if model == "GRAYA":
+        return ColorSpace(model, depth, GRAY_PROFILE)
+    return ColorSpace(model, depth, FLOAT_PROFILE if depth.startswith("F") else RGBA_PROFILE)

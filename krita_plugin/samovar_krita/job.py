@@ -1,6 +1,6 @@
 """One job: read the layer, send it, wait, place the result.
 
-    reading -> waiting (only for a connection) -> running -> placing -> ended
+    reading -> waiting (for a connection) -> running -> placing -> ended
 
 Rules:
 1. The document is touched in the last moment of placing and at no other time. So `cancel` and every failure leave it
@@ -24,8 +24,11 @@ from .placement import PLACEMENTS, Result
 from .samovar_link import RemoteError
 from .samovar_link.errors import remote_error
 from .samovar_link.messages import Cancel, Done, Failed, Message, OperationInfo, Progress, Refused, Report, Run, Value
-from .session import OFF, READY, Session
-from .steps import Steps
+from .session import OFF, Session
+from .session import READY as SESSION_READY
+from .steps import HELD, Steps
+
+READING, WAITING, RUNNING, PLACING, ENDED = "reading", "waiting", "running", "placing", "ended"
 
 _READ, _PLACE = 0.05, 0.95
 """The progress bar's parts: reading below the one, placing above the other, the daemon's own progress between."""
@@ -56,7 +59,11 @@ class Request:
 
 
 class Job:
-    """progressed : called when `fraction` or `stage` changed; ended : called once, with (sentence, succeeded)."""
+    """`fraction` and `stage` are for the progress bar; while it runs, `stage` is the daemon's word.
+
+    progressed : called when one of them changed
+    ended : called once, with (sentence, succeeded)
+    """
 
     def __init__(
         self, session: Session, source: Source, request: Request, *, progressed: Callable[[], None],
@@ -70,21 +77,23 @@ class Job:
         self._pixels: memoryview | None = None
         self._report = Report()
         self._began = time.monotonic()
-        self._over = False
+        self._state = READING
         self._steps = Steps(canvas.read(source), progressed=self._read_some, done=self._have_read, failed=self._fail)
 
     def cancel(self) -> None:
-        """End the job now and leave everything as it is."""
-        if self.stage not in ("reading", "waiting", "placing") and self._session.state == READY:
+        """End the job now and leave everything as it is. Too late once Krita is adding the result."""
+        if self._steps.busy:
+            return
+        if self._state == RUNNING:
             self._session.send(Cancel(self.id))
         self._end("Cancelled.", False)
 
     def session_changed(self) -> None:
         """The connection came or went."""
         if self._session.state == OFF:
-            if self.stage != "placing":
+            if self._state != PLACING:
                 self._end(self._session.reason or "The connection to Samovar was closed.", False)
-        elif self._session.state == READY and self.stage == "waiting":
+        elif self._session.state == SESSION_READY and self._state == WAITING:
             self._send()
 
     def take(self, message: Message, frames: list[memoryview]) -> None:
@@ -106,8 +115,8 @@ class Job:
         self._show(_READ * fraction, "reading")
 
     def _have_read(self, pixels: memoryview) -> None:
-        self._pixels = pixels
-        self._show(_READ, "waiting")
+        self._pixels, self._state = pixels, WAITING
+        self._show(_READ, "connecting")
         self.session_changed()
 
     def _send(self) -> None:
@@ -116,6 +125,7 @@ class Job:
             job=self.id, operation=self._request.operation.id, parameters=self._request.parameters,
             images={"image": self._source.raster},
         )  # fmt: skip
+        self._state = RUNNING
         self._session.send(run, [self._pixels])
         self._show(_READ, "sending")
 
@@ -126,14 +136,17 @@ class Job:
         factor = self._request.factor if self._request.factor != 1.0 else growth
         result = Result(raster, frames[raster.frame], factor, self._request.layer_name)
         place = PLACEMENTS[self._request.placement][1]
-        self._pixels = None
+        self._pixels, self._state = None, PLACING
         self._steps = Steps(
             place(self._source, result), progressed=self._placed_some, done=self._have_placed, failed=self._fail
         )
         self._show(_PLACE, "placing")
 
     def _placed_some(self, fraction: float) -> None:
-        self._show(_PLACE + (1.0 - _PLACE) * fraction, "placing")
+        if fraction == HELD:
+            self._show(self.fraction, "in Krita")
+        else:
+            self._show(_PLACE + (1.0 - _PLACE) * fraction, "placing")
 
     def _have_placed(self, node: Any) -> None:
         self.placed = node
@@ -149,8 +162,8 @@ class Job:
         self._end(str(error) or type(error).__name__, False)
 
     def _end(self, sentence: str, succeeded: bool) -> None:
-        if not self._over:
-            self._over = True
+        if self._state != ENDED:
+            self._state = ENDED
             self._steps.cancel()
             self._pixels = None
             self._ended(sentence, succeeded)

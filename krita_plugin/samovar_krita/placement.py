@@ -20,6 +20,7 @@ from krita import Krita
 from .canvas import Source, Unsuitable, convert, strips
 from .colorspace import ColorSpace
 from .samovar_link.messages import Raster
+from .steps import HELD, Work
 
 RESOLUTION_STRATEGY = "Bicubic"
 
@@ -37,7 +38,6 @@ class Result:
     name: str
 
 
-Work = Generator[float, None, Any]
 Placement = Callable[[Source, Result], Work]
 
 
@@ -46,6 +46,7 @@ def as_layer(source: Source, result: Result) -> Work:
     document = _open(source)
     node = document.createNode(result.name, "paintlayer")
     yield from fill(document, node, result, source.bounds.x(), source.bounds.y())
+    yield HELD
     _add_above(document, node, source)
     return node
 
@@ -55,6 +56,7 @@ def in_place(source: Source, result: Result) -> Work:
     document = _open(source)
     node = document.createNode(result.name, "paintlayer")
     yield from fill(document, node, result, result.raster.x, result.raster.y)
+    yield HELD
     document = _open(source)
     width, height = scaled_size(document, result.factor)
     document.scaleImage(width, height, int(document.xRes()), int(document.yRes()), RESOLUTION_STRATEGY)
@@ -68,12 +70,14 @@ def new_document(source: Source, result: Result) -> Work:
     width, height = scaled_size(old, result.factor)
     space = ColorSpace.of(old)
     resolution = float(old.resolution())
+    yield HELD
     document = Krita.instance().createDocument(
         width, height, result.name, space.model, space.depth, space.profile, resolution
     )
     try:
         node = document.createNode(result.name, "paintlayer")
         yield from fill(document, node, result, result.raster.x, result.raster.y)
+        yield HELD
     except BaseException:
         document.close()
         raise

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import debian_root
 import pytest
+from screen import virtual_screen
 
 
 def editor_missing(what: str) -> NoReturn:
@@ -64,15 +64,5 @@ def newer_debian() -> Path:
 def display() -> Iterator[str]:
     """The name of a screen of our own, 1600x1000, like ":7"."""
     need("Xvfb", "xdotool", "import")
-    read_end, write_end = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write_end), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"]
-    server = subprocess.Popen(command, pass_fds=[write_end], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    os.close(write_end)
-    try:
-        with os.fdopen(read_end) as answer:
-            number = answer.readline().strip()  # written once the server takes connections
-        assert number, f"Xvfb ended with {server.wait(10)}"
-        yield f":{number}"
-    finally:
-        server.terminate()
-        server.wait(10)
+    with virtual_screen() as name:
+        yield name

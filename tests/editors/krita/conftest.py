@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import Krita
@@ -22,3 +24,18 @@ def krita(
     krita = Krita(tmp_path_factory.mktemp("krita"), display, root)
     krita.install()
     return krita
+
+
+@pytest.fixture(scope="session")
+def reach() -> Callable[[Krita, Any], dict[str, str]]:
+    """The environment in which a Krita finds a test's daemon: over tcp from inside a root, as there is no other way."""
+
+    def reach(krita: Krita, daemon: Any) -> dict[str, str]:
+        fields = json.loads(daemon.connection_file.read_text())
+        if krita.root is not None:
+            fields["endpoints"] = [each for each in fields["endpoints"] if each.startswith("tcp://")]
+        file = krita.folder / "connection.json"
+        file.write_text(json.dumps(fields))
+        return {"SAMOVAR_HOME": str(krita.folder / "samovar"), "SAMOVAR_CONNECTION_FILE": str(file)}
+
+    return reach

@@ -23,6 +23,9 @@ HERE = Path(__file__).parent
 START_SECONDS = 240
 """A first start in an empty home builds the resource database: 10 to 80 s on a busy machine."""
 
+SHORTCUT = "Ctrl+Alt+U"
+"""Set for the upscale action as a user would in Krita's settings."""
+
 RUNNER_MARK = "SAMOVAR-RUNNER "
 
 
@@ -51,6 +54,7 @@ class Krita:
         kritarc = self.home / ".config/kritarc"
         set_enabled(kritarc, True)
         kritarc.write_text(kritarc.read_text() + "enable_samovar_test_driver=true\n")
+        (self.home / ".config/kritashortcutsrc").write_text(f"[Shortcuts]\nsamovar_upscale={SHORTCUT}\n")
 
     @property
     def home(self) -> Path:
@@ -79,7 +83,7 @@ class Krita:
         return Play(work, found, output)
 
     def runner(self, module: Path) -> dict[str, Any]:
-        """Run `main` of a module by kritarunner, without a window; it prints its facts as one line after RUNNER_MARK."""
+        """Run `main` of a module by kritarunner, without a window; it prints its facts on a line after RUNNER_MARK."""
         work = self.folder / module.stem
         work.mkdir(exist_ok=True)
         shutil.copy(module, work / module.name)
@@ -101,12 +105,14 @@ class Krita:
             "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": str(self.home), "XDG_RUNTIME_DIR": str(runtime),
             "DISPLAY": self.display, **environment,
         }  # fmt: skip
+        outside: Mapping[str, str] = variables
         if self.root is not None:
             command = debian_root.enter(self.root, command, variables, [self.folder])
+            outside = os.environ
         log = self.folder / "output.txt"
         with log.open("w") as output:
             process = subprocess.Popen(
-                command, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                command, env=outside, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
             try:
                 process.wait(START_SECONDS)

@@ -1,0 +1,47 @@
+"""How long the canvas stands still at most, by phase, while a 4096 x 4096 layer goes out and comes back."""
+
+import os
+import time
+
+from samovar_krita import _desk as desk
+from samovar_krita.job import Request
+from samovar_krita.samovar_link.messages import OperationInfo
+
+SIDE = int(os.environ.get("SIDE", "4096"))
+
+
+def scenario(test):
+    document = test.document(SIDE, SIDE)
+    yield 4000
+    source = document.createNode("source", "paintlayer")
+    rows = os.urandom(4 * SIDE * 16)
+    for top in range(0, SIDE, 16):
+        source.setPixelData(rows, 0, top, SIDE, 16)
+        yield 0
+    document.rootNode().addChildNode(source, document.rootNode().childNodes()[-1])
+    yield 4000
+    document.setActiveNode(source)
+    desk.connect(True)
+    yield from test.until(lambda: desk.session.state == "ready", 5)
+    waiting = OperationInfo("identity", "Identity", resizes=True)
+    desk.run(Request(waiting, {}, "layer"))  # the first job starts the worker
+    yield from test.until(lambda: desk.job is None, 60)
+    test.facts["first"] = desk.status
+    yield 4000
+
+    test.gaps.start(lambda: "")
+    yield 1500
+    test.facts["idle"] = test.gaps.stop()
+    for placement in ("layer", "document"):
+        test.gaps.start(lambda: desk.job.stage if desk.job is not None else "over")
+        began = time.perf_counter()
+        desk.run(Request(waiting, {"seconds": 0.5}, placement))
+        yield from test.until(lambda: desk.job is None, 60)
+        test.facts[f"{placement}_seconds"] = round(time.perf_counter() - began, 2)
+        yield 50
+        test.facts[placement] = test.gaps.stop()
+        test.facts[f"{placement}_says"] = desk.status
+        yield 3000
+    result = document.rootNode().childNodes()[-1]
+    strip = bytes(result.pixelData(0, SIDE - 16, SIDE, 16))
+    test.facts["same_pixels"] = strip == rows

@@ -1,0 +1,72 @@
+"""Every kind of picture that Krita knows keeps its pixels on the way out and back, in a real Krita without a window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import Krita
+
+pytestmark = [pytest.mark.editor, pytest.mark.slow, pytest.mark.timeout(600)]
+
+SRGB = "sRGB-elle-V2-srgbtrc.icc"
+LINEAR = "sRGB-elle-V2-g10.icc"
+WIDE = "ClayRGB-elle-V2-g22.icc"
+GRAY = "Gray-D50-elle-V2-srgbtrc.icc"
+
+BOUNDS = [-3, 5, 300, 70]
+
+
+@pytest.fixture(scope="module")
+def facts(krita: Krita) -> dict[str, Any]:
+    return krita.runner(Path(__file__).with_name("formats.py"))
+
+
+@pytest.mark.parametrize(
+    ("picture", "travels_as"),
+    [
+        (f"RGBA U8 {SRGB}", [4, "u8", "bgra"]),
+        (f"RGBA U16 {SRGB}", [4, "u16", "bgra"]),
+        (f"RGBA F16 {SRGB}", [4, "f16", "rgba"]),
+        (f"RGBA F32 {SRGB}", [4, "f32", "rgba"]),
+        (f"GRAYA U8 {GRAY}", [2, "u8", "rgba"]),
+        (f"GRAYA U16 {GRAY}", [2, "u16", "rgba"]),
+        (f"GRAYA F32 {GRAY}", [2, "f32", "rgba"]),
+    ],
+)
+def test_an_encoded_layer_travels_as_it_is(facts: dict[str, Any], picture: str, travels_as: list[Any]) -> None:
+    assert facts[picture]["raster"] == [*BOUNDS, *travels_as]
+    assert facts[picture]["as_is"]
+    assert facts[picture]["distance"] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("picture", "rounding"),
+    [
+        (f"RGBA U16 {LINEAR}", 1), (f"RGBA F32 {LINEAR}", 1e-6), (f"RGBA U8 {WIDE}", 0), (f"RGBA U16 {WIDE}", 1),
+        ("GRAYA U16 Gray-D50-elle-V2-g10.icc", 2), ("LABA U16 ", 1),
+    ],
+)  # fmt: skip
+def test_any_other_layer_travels_as_floats_and_keeps_every_colour(
+    facts: dict[str, Any], picture: str, rounding: float
+) -> None:
+    found = facts[picture]
+    assert found["raster"][5:] == ["f32", "rgba"] and not found["as_is"]
+    colour, alpha = found["distance"]
+    assert colour <= rounding and alpha == 0, "colours outside sRGB are among these"
+
+
+def test_cmyk_comes_back_looking_the_same(facts: dict[str, Any]) -> None:
+    assert facts["CMYKA U8 "]["seen"] <= 0.02  # the inks may differ, black for the three others
+
+
+def test_the_result_has_the_colour_space_of_the_picture_and_the_source_is_untouched(facts: dict[str, Any]) -> None:
+    for picture, found in facts.items():
+        if picture != "known":
+            assert found["same_space"] and found["source_same"], picture
+
+
+def test_a_known_colour_travels_as_its_srgb_numbers(facts: dict[str, Any]) -> None:
+    for picture, values in facts["known"].items():
+        assert values == pytest.approx([200, 100, 10, 255], abs=0.15), picture

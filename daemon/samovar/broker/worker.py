@@ -38,8 +38,12 @@ class WorkerProcess:
 
     def __init__(self, command: Sequence[str], pool: SegmentPool) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
-            self.process = _start(command, theirs)
+        try:
+            with theirs:
+                self.process = _start(command, theirs)
+        except BaseException:
+            ours.close()
+            raise
         ours.setblocking(False)
         self._stderr = self.process.stderr
         if self._stderr is not None:

@@ -66,7 +66,9 @@ class WorkerProcess:
         except BlockingIOError:
             return True
         *lines, self._tail = (self._tail + data).split(b"\n")
-        for line in lines if data else [*lines, self._tail]:
+        if not data:
+            lines, self._tail = [self._tail], b""
+        for line in lines:
             _log_line(line.decode(errors="replace").rstrip())
         return bool(data)
 

@@ -8,8 +8,27 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+
+@contextmanager
+def virtual_screen(width: int = 1600, height: int = 1000) -> Iterator[str]:
+    """The name of a new screen of our own, like ":7", that ends with the block."""
+    read_end, write_end = os.pipe()
+    command = ["Xvfb", "-displayfd", str(write_end), "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, pass_fds=[write_end], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.close(write_end)
+    try:
+        with os.fdopen(read_end) as answer:
+            number = answer.readline().strip()  # written once the server takes connections
+        assert number, f"Xvfb ended with {server.wait(10)}"
+        yield f":{number}"
+    finally:
+        server.terminate()
+        server.wait(10)
 
 
 @dataclass(frozen=True)

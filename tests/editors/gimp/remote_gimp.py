@@ -33,12 +33,17 @@ class GimpError(AssertionError):
     """A function inside GIMP raised; the message is its traceback."""
 
 
-def prepare() -> Path:
-    """A new folder for one GIMP, with the plug-in as `samovar install gimp` leaves it and `identity` made visible."""
+def prepare(*, expose: bool = True) -> Path:
+    """A new folder for one GIMP, with the plug-in as `samovar install gimp` leaves it.
+
+    expose : let GIMP see the hidden operation `identity`, which takes as long as it is told to
+    """
     folder = Path(tempfile.mkdtemp(prefix="samovar-gimp-", dir="/tmp"))
     (folder / "profile").mkdir()
     (folder / "profile" / "gimprc").write_text(PROFILE)
-    expose_identity(install_gimp(folder / "profile" / "plug-ins"))
+    plugin = install_gimp(folder / "profile" / "plug-ins")
+    if expose:
+        _expose_identity(plugin)
     return folder
 
 
@@ -141,8 +146,7 @@ class RemoteGimp:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def expose_identity(plugin: Path) -> None:
-    """Let GIMP see the hidden operation that takes as long as it is told to."""
+def _expose_identity(plugin: Path) -> None:
     path = plugin / "operations.json"
     welcome = json.loads(path.read_text())
     for operation in welcome["operations"]:

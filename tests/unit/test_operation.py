@@ -129,5 +129,6 @@ def test_every_operation_runs_with_defaults_and_explains_itself(each: Operation)
 
 
 def test_finding_the_operations_and_models_imports_no_torch() -> None:
-    code = "import sys; from samovar import card, operation as o; o.discover(); card.discover(); print('torch' in sys.modules)"
+    code = "from samovar import card, operation; card.discover(); operation.discover()"
+    code += "; import sys; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

@@ -38,7 +38,6 @@ from .messages import (
     Progress,
     Refused,
     Run,
-    Stopping,
     Welcome,
 )  # fmt: skip
 from .transport import CHUNK_BYTES, Transport, clock, wait
@@ -267,10 +266,8 @@ class Client:
             hint = f" ({message.hint})" if message.hint else ""
             ours = f"this program {self._hello.version} (protocol {PROTOCOL})"
             self._fail(f"{self._daemon} refused {ours}: {message.message}{hint}")
-            return
-        elif isinstance(message, Stopping):
-            log.info("the daemon is stopping")
-        messages.append((message, event.frames[1:]))
+        if self._failure is None:
+            messages.append((message, event.frames[1:]))
 
     def _begin(self, welcome: Welcome) -> None:
         if welcome.protocol != PROTOCOL:
@@ -334,6 +331,7 @@ class Client:
         if self._transport is not None:
             self._transport.close()
             self._transport = None
+            self._dealer.close()
 
 
 def _words(error: Exception) -> str:
@@ -351,7 +349,7 @@ def connect(name: str, version: str, deadline_seconds: float = 2.0) -> Client:
     except TimeoutError as error:
         client.close()
         raise DaemonUnavailable(
-            f"Samovar (process {connection.pid}) did not answer within {deadline_seconds:.0f} s; "
+            f"Samovar (process {connection.pid}) did not answer within {deadline_seconds:g} s; "
             "if it hangs, end that process and start it again with: samovar serve --detach"
         ) from error
     except BaseException:

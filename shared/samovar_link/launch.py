@@ -149,10 +149,10 @@ def clean_environment(command: Sequence[str]) -> dict[str, str]:
         return environment
     for name in _FOREIGN_PYTHON:
         environment.pop(name, None)
-    bundles = [os.environ[name] for name in _BUNDLES if os.environ.get(name)]
+    bundles = tuple(os.path.join(os.environ[name], "") for name in _BUNDLES if os.environ.get(name))
     for name in _LIBRARY_PATHS:
         entries = environment.pop(name, "").split(os.pathsep)
-        kept = [entry for entry in entries if entry and not any(entry.startswith(bundle) for bundle in bundles)]
+        kept = [entry for entry in entries if entry and not os.path.join(entry, "").startswith(bundles)]
         if kept:
             environment[name] = os.pathsep.join(kept)
     return environment

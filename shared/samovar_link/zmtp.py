@@ -206,6 +206,12 @@ class Dealer:
                 self._pinged = now
                 self._queue_command(b"PING", struct.pack(">H", 0))  # 0: the peer need not time us out
 
+    def close(self) -> None:
+        """Let go of all memory, the pixels that were to be sent too."""
+        self._out.clear()
+        self._body, self._frames = None, []
+        self._blocks = Blocks()
+
     # --- parsing ----------------------------------------------------------------------------------------------------
 
     def _parse_one(self, events: list[Event]) -> bool:

@@ -161,7 +161,9 @@ def test_a_refused_hello_names_both_versions(router: Router) -> None:
 
 def test_a_welcome_of_another_protocol_names_both_versions(router: Router) -> None:
     router.handler = lambda *_: [(Welcome(protocol=PROTOCOL + 1, version="9"), [])]
-    sentence = lost(client_of(router.endpoint))
+    client = client_of(router.endpoint)
+    sentence = lost(client)
+    assert client.welcome is None
     assert "Samovar 9 speaks protocol 2, this program 0.2 speaks 1: update the older" in sentence
 
 

@@ -19,11 +19,16 @@ MEGABYTES = 64
 
 
 class Loop:
-    """A 10 ms tick beside a client. `stalls` holds by how much each tick came late."""
+    """A 10 ms tick beside a client.
+
+    `stalls` holds by how much each tick came late, `turns` what each `pump` took of the processor: the first is what a
+    painter feels, the second does not depend on what else the machine does.
+    """
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.stalls: list[float] = []
+        self.turns: list[float] = []
         self.received: list[tuple[Message, list[memoryview]]] = []
 
     def run_until(self, ended: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -39,7 +44,9 @@ class Loop:
                 self.stalls.append(time.monotonic() - due)
                 due = time.monotonic() + TICK_SECONDS
             if ready:
+                start = time.thread_time()
                 self.received += self.client.pump(0.005)
+                self.turns.append(time.thread_time() - start)
 
 
 @pytest.mark.slow
@@ -62,8 +69,10 @@ def test_a_tick_keeps_ticking_while_64_megabytes_go_both_ways(tmp_path: Path, sc
                 assert frames[0] == pixels
                 del frames
     assert len(loop.stalls) >= 5
-    print(f"{scheme}: worst stall {max(loop.stalls) * 1000:.1f} ms of {len(loop.stalls)} ticks")
-    assert sorted(loop.stalls)[-2] < 0.05  # what a painter does not feel; one may be some other program's doing
+    worst = f"{scheme}: worst tick {max(loop.stalls) * 1000:.1f} ms late, worst turn {max(loop.turns) * 1000:.1f} ms"
+    print(worst)
+    assert max(loop.turns) < 0.03, worst
+    assert sorted(loop.stalls)[len(loop.stalls) // 2] < 0.02, worst
 
 
 def test_pump_returns_within_its_budget_in_the_middle_of_a_large_frame(tmp_path: Path) -> None:

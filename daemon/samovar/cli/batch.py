@@ -110,6 +110,10 @@ class _Link:
             self._client = connect_or_start("cli", samovar.__version__, [sys.executable, "-m", "samovar"])
         return self._client
 
+    @property
+    def was_made(self) -> bool:
+        return self._client is not None
+
     def limits(self) -> Limits:
         known = self._client and self._client.welcome
         return known.limits if known else Limits()
@@ -136,7 +140,7 @@ def _outcome(task: Task, each: Pair, link: _Link, bar: progress.Bar, priority: s
     except (PictureError, RemoteError) as error:
         return _Result(each, error=error)
     except DaemonUnavailable as error:
-        if link._client is None:
+        if not link.was_made:
             raise  # it does not start: nor would it for the next picture
         link.close()
         return _Result(each, error=error)

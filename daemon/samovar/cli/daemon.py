@@ -66,9 +66,11 @@ def _start_detached(port: int) -> str:
     alarm = threading.Timer(START_SECONDS, child.kill)
     alarm.start()
     assert child.stdout is not None
-    with child.stdout:
-        lines = child.stdout.read().decode(errors="replace").strip().splitlines()  # ends when the child lets go or dies
-    alarm.cancel()
+    try:
+        with child.stdout:  # read() returns when the child lets go of it or dies
+            lines = child.stdout.read().decode(errors="replace").strip().splitlines()
+    finally:
+        alarm.cancel()
     last = lines[-1].removeprefix("samovar: ") if lines else ""
     if last.startswith(_READY):
         child.returncode = 0  # it lives on; we are not going to wait for it

@@ -26,7 +26,8 @@ def read() -> Welcome:
         with connect("gimp", "") as client:
             assert client.welcome is not None
             return client.welcome
-    message = codec.decode(codec.msgpack.packb(["Welcome", fields]))  # the same checks as for one from a daemon
+    packed = codec.msgpack.packb(["Welcome", fields])  # type: ignore[attr-defined]
+    message = codec.decode(packed)  # the same checks as for one from a daemon
     assert isinstance(message, Welcome)
     return message
 

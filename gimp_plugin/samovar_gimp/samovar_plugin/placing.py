@@ -68,8 +68,9 @@ def _insert_stand_in(source: Source, raster: Raster, name: str, mask: bytes | No
     image.insert_layer(layer, old.get_parent(), image.get_item_position(old))
     layer.set_offsets(*source.corner)
     if mask is not None:
-        layer.add_mask(layer.create_mask(Gimp.AddMaskType.WHITE))
-        _write(layer.get_mask(), MASK_FORMAT, area.width, area.height, memoryview(mask))
+        channel = layer.create_mask(Gimp.AddMaskType.WHITE)
+        layer.add_mask(channel)
+        _write(channel, MASK_FORMAT, area.width, area.height, memoryview(mask))
         layer.set_edit_mask(False)
     return layer
 

@@ -29,7 +29,7 @@ def main(out: Path) -> None:
     with tempfile.TemporaryDirectory() as home, virtual_screen(*SIZE) as display:
         os.environ["SAMOVAR_HOME"] = home
         connect_or_start("screenshot", "", [sys.executable, "-m", "samovar"]).close()
-        gimp = RemoteGimp(prepare(expose=False), root, ["gimp-3.0", "-n", "--no-splash"], display)
+        gimp = RemoteGimp(prepare(expose=False), root, ["gimp", "-n", "--no-splash"], display)
         gimp.connection_file.write_bytes((Path(home) / "connection.json").read_bytes())
         try:
             _pose(gimp, Screen(display), out)

@@ -53,7 +53,7 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def desk(make_gimp: Callable[..., RemoteGimp], display: str, shared_daemon: Any) -> Iterator[Desk]:
-    gimp = make_gimp(["gimp-3.0", "-n", "--no-splash", "-f"], display)
+    gimp = make_gimp(["gimp", "-n", "--no-splash", "-f"], display)
     gimp.connection_file.write_bytes(shared_daemon.connection_file.read_bytes())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SAMOVAR_CONNECTION_FILE", str(shared_daemon.connection_file))

@@ -1,0 +1,3 @@
+"""What the GIMP plug-in calls of PyGObject; seen on GIMP 3.0.4."""
+
+def require_version(namespace: str, version: str) -> None: ...

@@ -1,0 +1,10 @@
+from enum import IntFlag
+
+class GType: ...
+
+class ParamFlags(IntFlag):
+    READWRITE = 3
+
+G_MININT: int
+G_MAXINT: int
+G_MAXDOUBLE: float

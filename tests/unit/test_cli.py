@@ -339,3 +339,42 @@ def test_the_result_keeps_what_the_file_held_beside_its_pixels(
     write(fine, pictures / "a.png")
     program.run(["identity", str(pictures / "a.png"), "-o", str(tmp_path / "x.png")])
     assert read(tmp_path / "x.png").metadata.x_dots_per_mm == pytest.approx(11.811, abs=0.01)
+
+
+# --- set-up ---------------------------------------------------------------------------------------------------------
+
+
+def test_install_names_every_folder_and_the_next_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("samovar.install.places.gimp_plugins", lambda: [tmp_path / "3.0", tmp_path / "3.2"])
+    assert program.run(["install", "gimp"]) == 0
+    shown = capsys.readouterr().out
+    assert f"{tmp_path}/3.0/samovar_gimp\n" in shown and f"{tmp_path}/3.2/samovar_gimp\n" in shown
+    assert "Restart GIMP" in shown
+    assert program.run(["install", "gimp", "--uninstall"]) == 0
+    assert "Removed the GIMP plug-in" in capsys.readouterr().out
+    assert not any((tmp_path / version / "samovar_gimp").exists() for version in ("3.0", "3.2"))
+
+
+def test_install_into_a_folder_of_ones_own_says_how_to_switch_it_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.run(["install", "krita", "--target", str(tmp_path)]) == 0
+    assert "Python Plugin Manager" in capsys.readouterr().out
+    assert (tmp_path / "samovar_krita" / "daemon.json").is_file()
+    assert program.run(["install", "krita", "--target", "/dev/null/x"]) == 1
+    assert "Not a directory" in capsys.readouterr().err
+
+
+def test_commands_for_a_daemon_say_that_none_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SAMOVAR_HOME", str(tmp_path))
+    assert [program.run([name]) for name in ("status", "ps", "stop", "logs")] == [1, 1, 0, 1]
+    shown = capsys.readouterr()
+    assert shown.out == "Samovar is not running.\n"
+    assert len(shown.err.splitlines()) == 3 and "samovar serve --detach" in shown.err
+    assert program.run(["logs", "--path"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/log/samovar.log\n"

@@ -17,15 +17,19 @@ import click
 @click.option("--uninstall", is_flag=True, help="Remove the plug-in again.")
 def install(editor: str, target: Path | None, uninstall: bool) -> None:
     """Install the plug-in for Krita or GIMP 3, or bring it up to date."""
-    from samovar.install import install_gimp, install_krita, uninstall_gimp, uninstall_krita
+    from samovar.install import install_gimp, install_krita, places, uninstall_gimp, uninstall_krita
 
     name = {"krita": "Krita", "gimp": "GIMP"}[editor]
     if uninstall:
         removed = (uninstall_krita if editor == "krita" else uninstall_gimp)(target)
         click.echo(f"Removed the {name} plug-in; restart {name}." if removed else f"No {name} plug-in was installed.")
         return
-    folder = (install_krita if editor == "krita" else install_gimp)(target)
-    click.echo(f"Installed the {name} plug-in in {folder}")
+    newest = (install_krita if editor == "krita" else install_gimp)(target)
+    every = (
+        [plugins / newest.name for plugins in places.gimp_plugins()] if editor == "gimp" and not target else [newest]
+    )
+    for folder in every:
+        click.echo(f"Installed the {name} plug-in in {folder}")
     click.echo(_next_step(editor, target))
 
 

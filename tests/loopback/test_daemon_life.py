@@ -129,10 +129,13 @@ def test_a_fixed_port_is_used(start_daemon: Callable[..., Daemon]) -> None:
     assert daemon.connection.endpoints[1] == f"tcp://127.0.0.1:{port}"
 
 
-def test_a_home_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "home").write_text("")
+@pytest.mark.parametrize("place", ["home", "home/log"])
+def test_a_file_where_a_folder_belongs_is_one_sentence(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text("")
     result = serve(tmp_path / "home")
-    assert result.returncode == 1 and "cannot be used" in result.stderr and "Traceback" not in result.stderr
+    assert result.returncode == 1
+    assert result.stderr == f"samovar: Samovar's folder {tmp_path / 'home'} cannot be used: File exists\n"
 
 
 def test_the_file_of_a_killed_daemon_is_replaced(start_daemon: Callable[..., Daemon]) -> None:

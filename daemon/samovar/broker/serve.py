@@ -57,19 +57,18 @@ def serve(
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = FileLock(home / LOCK_NAME, mode=0o600)
-        lock.acquire(timeout=0)
+        with lock.acquire(timeout=0), _logging(home):
+            try:
+                return _serve(port, home, idle_seconds, ready, worker_command)
+            except PortTaken as error:
+                return _give_up(str(error))
+            except Exception:
+                log.exception("the daemon ends because of an error")
+                raise
     except Timeout:
         return _greet_the_other(home)
-    except OSError as error:
-        return _give_up(f"Samovar's folder {home} cannot be used: {error.strerror}")
-    with lock, _logging(home):
-        try:
-            return _serve(port, home, idle_seconds, ready, worker_command)
-        except PortTaken as error:
-            return _give_up(str(error))
-        except Exception:
-            log.exception("the daemon ends because of a defect")
-            raise
+    except OSError as error:  # a disk that is full, a folder that cannot be written
+        return _give_up(f"Samovar's folder {home} cannot be used: {error.strerror or error}")
 
 
 def _serve(

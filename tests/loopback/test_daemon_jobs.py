@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import random
 import subprocess
 import sys
@@ -303,6 +304,25 @@ def test_nothing_leaks_over_many_jobs(daemon: Daemon) -> None:
     rounds(15)
     wait_until(lambda: (descriptors(), segments()) == before, 3)
     assert len(daemon.workers()) == 1
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the heap is only looked after where there is glibc")
+def test_a_large_layer_costs_no_page_faults_the_second_time(daemon: Daemon) -> None:
+    raster = Raster(2048, 2048, 4)
+    pixels = bytes(raster.size_bytes)
+
+    def page_faults() -> int:
+        return int(Path(f"/proc/{daemon.pid}/stat").read_text().rsplit(")")[1].split()[7])
+
+    with Peer(daemon.connection) as peer:
+        for _ in range(3):
+            peer.run(identity(raster), pixels)
+            peer.run(small(), SMALL_PIXELS)
+        before = page_faults()
+        for _ in range(3):
+            peer.run(identity(raster), pixels)
+            peer.run(small(), SMALL_PIXELS)
+        assert page_faults() - before < 500, f"one fresh layer has {raster.size_bytes // 4096}"
 
 
 def test_the_shared_memory_is_closed_to_everybody_else(daemon: Daemon) -> None:

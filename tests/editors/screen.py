@@ -18,7 +18,9 @@ from pathlib import Path
 def virtual_screen(width: int = 1600, height: int = 1000) -> Iterator[str]:
     """The name of a new screen of our own, like ":7", that ends with the block."""
     read_end, write_end = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write_end), "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp"]
+    # Without -noreset the server starts over when its last client leaves, and refuses the next one for that moment.
+    command = ["Xvfb", "-displayfd", str(write_end), "-noreset", "-nolisten", "tcp"]
+    command += ["-screen", "0", f"{width}x{height}x24"]
     server = subprocess.Popen(command, pass_fds=[write_end], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.close(write_end)
     try:

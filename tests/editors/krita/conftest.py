@@ -11,13 +11,13 @@ import pytest
 from harness import Krita
 
 
-@pytest.fixture(scope="session", params=["own", "newer"])
+@pytest.fixture(scope="session", params=["system", "trixie"])
 def krita(
     request: pytest.FixtureRequest, require: Callable[..., None], display: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Krita:
     """A Krita with the plug-in installed: this system's own, and the newer one in the Debian 13 root."""
     root: Path | None = None
-    if request.param == "newer":
+    if request.param == "trixie":
         root = request.getfixturevalue("newer_debian")
     else:
         require("krita", "kritarunner")

@@ -90,7 +90,7 @@ class Krita:
         pykrita = self.home / ".local/share/krita/pykrita"
         output = self._run(
             ["kritarunner", "-s", module.stem, "-f", "main"],
-            {"QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": f"{work}:{pykrita}"},
+            {"QT_QPA_PLATFORM": "offscreen", "DISPLAY": "", "PYTHONPATH": f"{work}:{pykrita}"},
         )
         marks = [line[len(RUNNER_MARK) :] for line in output.splitlines() if line.startswith(RUNNER_MARK)]
         if not marks:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from peer import SMALL_PIXELS, Peer, identity, small, wait_for_progress
 
-from conftest import Daemon
+from live_daemon import Daemon
 from samovar_link.messages import (
     DTYPE_BYTES,
     Cancel,

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from peer import SMALL_PIXELS, Peer, small, wait_for_progress
 
-from conftest import Daemon, environment_for
+from live_daemon import Daemon, environment_for
 from samovar_link.discovery import FILE_NAME, ConnectionFile
 from samovar_link.messages import Cancelled, Hello, Ping, Pong, Refused, Status, Stop, Stopping, Welcome
 

@@ -9,7 +9,7 @@ import msgpack
 import pytest
 from peer import SMALL, SMALL_PIXELS, Peer, small
 
-from conftest import Daemon
+from live_daemon import Daemon
 from samovar_link.messages import Done, Failed, Ping, Pong, Raster, Rectangle, Refused, Welcome
 
 pytestmark = pytest.mark.slow

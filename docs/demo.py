@@ -18,10 +18,10 @@ from typing import Any
 import drawing
 import pyvips
 
-WIDTH = 256
+WIDTH = 192
 SCALE = 4
 MODEL = "waifu2x/cunet-art"
-CLOSE_UP = (84, 88, 96, 72)
+CLOSE_UP = (63, 66, 72, 54)
 """Part of the drawing shown enlarged, in its own pixels: left, top, width, height."""
 
 STAGES = ("queue", "load", "transfer", "compute", "total")

@@ -26,7 +26,7 @@ from samovar_link.discovery import ConnectionFile
 from samovar_link.errors import DaemonUnavailable, ModelUnavailable
 from samovar_link.messages import PROTOCOL, Status, StatusReport
 
-PACKAGES = ("torch", "numpy", "pyzmq", "msgpack", "pyvips", "click", "filelock", "psutil", "openvino", "spandrel")
+PACKAGES = ("torch", "numpy", "pyzmq", "msgpack", "pyvips", "click", "filelock", "openvino", "spandrel")
 _OPTIONAL = ("openvino", "spandrel")
 _DEVICE_SECONDS = 60
 _LITTLE_BYTES = 1 << 30

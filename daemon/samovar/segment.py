@@ -117,7 +117,7 @@ class SegmentPool:
     """
 
     def __init__(
-        self, first_id: int, clock: Callable[[], float], keep_bytes: int = 1 << 29, keep_seconds: float = 30.0
+        self, first_id: int, clock: Callable[[], float], keep_bytes: int = 1 << 29, keep_seconds: float = 60.0
     ) -> None:
         self.dropped: Callable[[int], None] = lambda id: None
         self.parity = first_id % 2

@@ -16,7 +16,7 @@ LARGE_BYTES = 1 << 20
 
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # of mallopt(3)
 _KEEP_BYTES = 1 << 30
-_KEEP_SECONDS = 20.0
+_KEEP_SECONDS = 60.0
 
 
 class Heap:

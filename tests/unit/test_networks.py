@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import ncnn
 import numpy as np
 import pytest
@@ -52,6 +54,8 @@ def centre(planes: np.ndarray, height: int, width: int) -> np.ndarray:
 def test_every_variant_agrees_with_ncnn(model: str, variant: str) -> None:
     """Which says, too, that every variant loads, every byte of it consumed."""
     its = CATALOGUE.get(model)
+    if "context" in its.options:  # how much of its input such a network cuts off is for us to say: little is quick
+        its = dataclasses.replace(its, options={**its.options, "context": 4}, receptive_field=4)
     side = 2 * its.receptive_field + 12
     planes = np.random.default_rng(1).random((3, side, side + 4), np.float32)
     ours = networks.load(its, variant)(for_network(torch.from_numpy(planes)[None]))[0].numpy()

@@ -29,8 +29,8 @@ def test_tiles_share_the_picture_out_evenly() -> None:
     assert {tile.width for tile in layout(1, 257, 256, 1)} == {129, 128}
 
 
-def test_a_picture_goes_on_as_its_reflection() -> None:
-    assert beyond(torch.arange(-3, 8), 5, 3, False).tolist() == [3, 2, 1, 0, 1, 2, 3, 4, 3, 2, 1]
+def test_a_picture_goes_on_as_its_mirror_image_with_its_last_row_twice() -> None:
+    assert beyond(torch.arange(-3, 8), 5, 3, False).tolist() == [2, 1, 0, 0, 1, 2, 3, 4, 4, 3, 2]
 
 
 def test_a_picture_smaller_than_the_context_goes_on_as_its_border() -> None:

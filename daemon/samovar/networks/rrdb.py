@@ -3,10 +3,11 @@
 Source: Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", ECCVW 2018, arXiv 1809.00219;
 Real-ESRGAN, BSD-3-Clause (4x: no pixel unshuffle in front).
 
-Its formal receptive field is 15 pixels a block and side, which no tiling could afford (23 blocks: 349). What lies
-farther than `context` was measured to have no effect that an 8-bit picture shows; see the model's card. Layers pad with
-zeros inside the context; before the enlargement all of it but MARGIN is cut off, so that the expensive layers at 2x and
-4x work on little more than the tile.
+Its formal receptive field is 15 pixels a block and side (93 and 348), more than tiling can afford: `context` is less.
+Measured with context 48, tiles of 64 against the whole of a 128x128 crop of a photo, at most and on average: 6 blocks
+1.0/255 and 0.01/255 (a 1-pixel checkerboard included), 23 blocks 2.7/255 and 0.06/255. With context 24: 36/255 and
+0.4/255, 24/255 and 0.8/255. Layers pad with zeros inside the context; before the enlargement all of it but MARGIN is
+cut off, so that the expensive layers at 2x and 4x work on little more than the tile.
 """
 
 from __future__ import annotations

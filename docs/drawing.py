@@ -58,12 +58,15 @@ def _wall() -> str:
 
 def _window() -> str:
     stars = "".join(
-        f'<circle cx="{336 + (i * 53) % 138}" cy="{58 + (i * 37) % 150}" r="{1 + i % 3 * 0.6}" fill="#fff"/>' for i in range(16)
+        f'<circle cx="{336 + (i * 53) % 138}" cy="{58 + (i * 37) % 150}" r="{1 + i % 3 * 0.6}" fill="#fff"/>'
+        for i in range(16)
     )
     roofs = _path("M326 256 v-20 l26 -26 26 26 v14 h24 v-28 l20 -18 20 18 v16 h36 v18 z", "#26305f", 2)
     frame = '<rect x="322" y="44" width="160" height="216" fill="none" stroke="#7b4a2a" stroke-width="10"/>'
     bars = _path("M402 46 v212 M324 150 h156", width=6, stroke="#7b4a2a")
-    moon = '<circle cx="440" cy="92" r="40" fill="url(#glow)"/>' + _path("M446 70 a24 24 0 1 0 14 40 a20 20 0 1 1 -14 -40z", "#ffeeb0", 2)
+    moon = '<circle cx="440" cy="92" r="40" fill="url(#glow)"/>' + _path(
+        "M446 70 a24 24 0 1 0 14 40 a20 20 0 1 1 -14 -40z", "#ffeeb0", 2
+    )
     edge = '<rect x="316" y="38" width="172" height="228" fill="none" stroke="#2b1d2e" stroke-width="2.5"/>'
     return f'<rect x="322" y="44" width="160" height="216" fill="url(#night)"/>{stars}{moon}{roofs}{frame}{bars}{edge}'
 
@@ -88,8 +91,10 @@ def _samovar() -> str:
     parts = [
         _path("M150 372 q50 -18 100 0 l10 16 h-120 z", "url(#brass)"),
         _path("M178 330 h44 l8 34 h-60 z", "url(#brass)"),
-        _path("M136 214 C96 200 92 262 132 268", "none", 9, "#6d3417") + _path("M136 214 C96 200 92 262 132 268", width=2),
-        _path("M264 214 C304 200 308 262 268 268", "none", 9, "#6d3417") + _path("M264 214 C304 200 308 262 268 268", width=2),
+        _path("M136 214 C96 200 92 262 132 268", "none", 9, "#6d3417")
+        + _path("M136 214 C96 200 92 262 132 268", width=2),
+        _path("M264 214 C304 200 308 262 268 268", "none", 9, "#6d3417")
+        + _path("M264 214 C304 200 308 262 268 268", width=2),
         _path(body, "url(#brass)", 3.5),
         _path(hatch, width=1.1),
         _path("M134 190 q66 -22 132 0 q-66 22 -132 0z", "url(#brass)"),

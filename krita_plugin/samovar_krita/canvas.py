@@ -106,8 +106,10 @@ def convert(document: Any, pixels: Any, width: int, height: int, old: ColorSpace
     if ColorSpace.of(carrier) != old:
         old.apply(carrier)
     carrier.setPixelData(pixels, 0, 0, width, height)
-    # In floats all the way: from or to integers Krita would clip what lies outside the narrower of the two.
-    way = [replace(old, depth="F32"), replace(new, depth="F32"), new]
+    # In floats all the way: from or to integers Krita would clip what lies outside the narrower of the two. Not so
+    # for inks, which have nothing outside, and which Krita turns into floats with other colours than it shows.
+    floats = [replace(each, depth="F32") for each in (old, new) if each.model != "CMYKA"]
+    way = [*floats, new]
     for space, before in zip(way, [old, *way[:-1]], strict=True):
         if space != before:
             space.apply(carrier)

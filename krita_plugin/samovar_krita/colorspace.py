@@ -81,7 +81,8 @@ class ColorSpace:
 
     @property
     def pixel_bytes(self) -> int:
-        return self.channels * DTYPE_BYTES[self.dtype]
+        size: int = self.channels * DTYPE_BYTES[self.dtype]
+        return size
 
     def apply(self, node: Any) -> None:
         """Convert a node's pixels. Only for nodes that are in no document: elsewhere it is a step of undo."""

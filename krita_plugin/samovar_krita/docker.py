@@ -19,7 +19,7 @@ _NOT_RUNNING = "Samovar is not running; it starts with the first run."
 _NOTHING = "Samovar is not running. Start it to see what it can do."
 
 
-class SamovarDocker(DockWidget):  # type: ignore[misc]
+class SamovarDocker(DockWidget):
     """One per Krita window; all show the same desk."""
 
     def __init__(self, desk: Desk) -> None:

@@ -12,7 +12,7 @@ from .docker import DOCKER_ID
 MENU = "tools/scripts"
 
 
-class SamovarExtension(Extension):  # type: ignore[misc]
+class SamovarExtension(Extension):
     """Created once, when Krita starts; `createActions` is called for each window."""
 
     def __init__(self, parent: Any, desk: Desk) -> None:

@@ -83,7 +83,8 @@ def new_document(source: Source, result: Result) -> Work:
         raise
     document.rootNode().setChildNodes([node])  # in place of the white background, without a step of undo
     document.setModified(True)
-    Krita.instance().activeWindow().addView(document)
+    if (window := Krita.instance().activeWindow()) is not None:
+        window.addView(document)
     return node
 
 

@@ -7,7 +7,8 @@ from samovar_krita import _desk as desk
 from samovar_krita.job import Request
 from samovar_krita.samovar_link.messages import OperationInfo
 
-SIDE = int(os.environ.get("SIDE", "4096"))
+SIDE = 4096
+TIMES = 3
 
 
 def scenario(test):
@@ -33,15 +34,22 @@ def scenario(test):
     yield 1500
     test.facts["idle"] = test.gaps.stop()
     for placement in ("layer", "document"):
-        test.gaps.start(lambda: desk.job.stage if desk.job is not None else "over")
-        began = time.perf_counter()
-        desk.run(Request(waiting, {"seconds": 0.5}, placement))
-        yield from test.until(lambda: desk.job is None, 60)
-        test.facts[f"{placement}_seconds"] = round(time.perf_counter() - began, 2)
-        yield 50
-        test.facts[placement] = test.gaps.stop()
-        test.facts[f"{placement}_says"] = desk.status
-        yield 3000
+        test.facts[placement] = []
+        for _ in range(TIMES):
+            test.gaps.start(lambda: desk.job.stage if desk.job is not None else "over")
+            began = time.perf_counter()
+            desk.run(Request(waiting, {"seconds": 0.5}, placement))
+            yield from test.until(lambda: desk.job is None, 60)
+            test.facts[f"{placement}_seconds"] = round(time.perf_counter() - began, 2)
+            yield 50
+            test.facts[placement].append(test.gaps.stop())
+            yield 3000
+            if test.krita.activeDocument() != document:
+                test.krita.activeDocument().setModified(False)
+                test.krita.activeDocument().close()
+                yield 1500
+            document.setActiveNode(source)
+            yield 200
     result = document.rootNode().childNodes()[-1]
     strip = bytes(result.pixelData(0, SIDE - 16, SIDE, 16))
     test.facts["same_pixels"] = strip == rows

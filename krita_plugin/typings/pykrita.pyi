@@ -1,0 +1,3 @@
+"""Krita's own module; `qt_major_version` is there from 5.3 on."""
+
+def qt_major_version() -> int: ...

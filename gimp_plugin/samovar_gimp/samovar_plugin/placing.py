@@ -37,18 +37,19 @@ def place(source: Source, raster: Raster, pixels: memoryview, how: Placing) -> G
     """Put the result into the image and return its layer."""
     image = source.image
     mask = source.mask()
+    layer: Gimp.Layer | None = None
     image.undo_group_start()
     try:
-        layer = _insert_stand_in(source, raster, how.name, mask)
+        if mask is not None:
+            layer = _insert(source, how.name, raster.channels, source.area.width, source.area.height)
+            _add_mask(layer, source.area, mask)
         if how.scope == IMAGE:
             image.scale(*(int(side * how.factor + 0.5) for side in (image.get_width(), image.get_height())))
-            x, y = source.corner
+        if layer is None:
+            layer = _insert(source, how.name, raster.channels, raster.width, raster.height)
         else:
-            x, y = source.corner
-            x -= (raster.width - source.area.width) // 2
-            y -= (raster.height - source.area.height) // 2
-        layer.scale(raster.width, raster.height, False)
-        layer.set_offsets(x, y)
+            layer.scale(raster.width, raster.height, False)  # GIMP interpolates the mask
+        layer.set_offsets(*_corner(source, raster, how.scope))
         _write(layer, babl_name(raster), raster.width, raster.height, pixels)
         if how.hide:
             source.layer.set_visible(False)
@@ -57,22 +58,31 @@ def place(source: Source, raster: Raster, pixels: memoryview, how: Placing) -> G
     return layer
 
 
-def _insert_stand_in(source: Source, raster: Raster, name: str, mask: bytes | None) -> Gimp.Layer:
-    """An empty layer in the area's place and size, with its mask: GIMP then scales it like all the others."""
-    image, old, area = source.image, source.layer, source.area
-    kind = getattr(Gimp.ImageType, _LAYER_TYPES[raster.channels])
-    layer = Gimp.Layer.new(image, name, area.width, area.height, kind, old.get_opacity(), old.get_mode())
+def _insert(source: Source, name: str, channels: int, width: int, height: int) -> Gimp.Layer:
+    """An empty layer above the source, that blends as the source does."""
+    image, old = source.image, source.layer
+    kind = getattr(Gimp.ImageType, _LAYER_TYPES[channels])
+    layer = Gimp.Layer.new(image, name, width, height, kind, old.get_opacity(), old.get_mode())
     layer.set_blend_space(old.get_blend_space())
     layer.set_composite_space(old.get_composite_space())
     layer.set_composite_mode(old.get_composite_mode())
     image.insert_layer(layer, old.get_parent(), image.get_item_position(old))
-    layer.set_offsets(*source.corner)
-    if mask is not None:
-        channel = layer.create_mask(Gimp.AddMaskType.WHITE)
-        layer.add_mask(channel)
-        _write(channel, MASK_FORMAT, area.width, area.height, memoryview(mask))
-        layer.set_edit_mask(False)
     return layer
+
+
+def _add_mask(layer: Gimp.Layer, area: Rectangle, mask: bytes) -> None:
+    channel = layer.create_mask(Gimp.AddMaskType.WHITE)
+    layer.add_mask(channel)
+    _write(channel, MASK_FORMAT, area.width, area.height, memoryview(mask))
+    layer.set_edit_mask(False)
+
+
+def _corner(source: Source, raster: Raster, scope: str) -> tuple[int, int]:
+    """Where the result goes: with the source if the canvas was scaled, else centred, as GIMP's Scale Layer does."""
+    x, y = source.corner
+    if scope == IMAGE:
+        return x, y
+    return x - (raster.width - source.area.width) // 2, y - (raster.height - source.area.height) // 2
 
 
 def _write(drawable: Gimp.Drawable, format: str, width: int, height: int, pixels: memoryview) -> None:

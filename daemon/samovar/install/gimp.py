@@ -18,6 +18,8 @@ def install_gimp(target: Path | None = None) -> Path:
     for plugins in places.gimp_plugins() if target is None else [target]:
         folder = plugins / NAME
         bundle.replace(source, folder, script=f"{NAME}.py")
+        # GIMP asks a plug-in what it offers only when the script is newer than the answer it remembers.
+        (folder / f"{NAME}.py").touch()
     return folder
 
 

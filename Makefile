@@ -14,7 +14,7 @@ test: $(VENV)/.tests editors lint
 	$(VENV)/bin/python -m pytest
 
 unit: $(VENV)/.tests
-	$(VENV)/bin/python -m pytest tests/unit tests/contract
+	$(VENV)/bin/python -m pytest -m "not slow" tests/unit tests/contract
 
 lint: $(VENV)/.tests
 	$(VENV)/bin/ruff check .

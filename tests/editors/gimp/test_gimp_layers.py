@@ -106,9 +106,11 @@ def test_selection_scope_sends_only_its_bounds_and_masks_the_result(linked: Remo
     assert bytes.fromhex(linked.pixels(new["id"], "R'G'B'A u8")) == expected
 
 
-def test_a_feathered_selection_becomes_a_layer_mask_of_the_results_size(linked: RemoteGimp) -> None:
+@pytest.mark.parametrize("behind", [255, 128])  # the layer's own mask, which the result keeps
+def test_a_feathered_selection_becomes_a_layer_mask_of_the_results_size(linked: RemoteGimp, behind: int) -> None:
     image = linked.image(80, 80)
     layer = linked.layer(image, "RGB_IMAGE", 80, 80, pixels=noise(80 * 80 * 3).hex(), format="R'G'B' u8")
+    linked.add_mask(layer, bytes([behind] * 80 * 80).hex())
     linked.select(image, 20, 20, 40, 40, feather=8)
     before = linked.state(image)["selection"]
     status, message, _ = linked.samovar("upscale", image, [layer], scope="selection", scale=2.0, model=FAST)
@@ -124,7 +126,7 @@ def test_a_feathered_selection_becomes_a_layer_mask_of_the_results_size(linked: 
     middle = new["size"][0] * (new["size"][1] // 2)
     for column in range(0, x2 - x1, 4):  # the same edge, twice as wide
         row = selection[(x2 - x1) * ((y2 - y1) // 2) :]
-        assert abs(mask[middle + 2 * column] - row[column]) <= 12, column
+        assert abs(mask[middle + 2 * column] - row[column] * behind / 255) <= 12, column
 
 
 def test_without_a_selection_its_scope_means_the_whole_layer(linked: RemoteGimp) -> None:

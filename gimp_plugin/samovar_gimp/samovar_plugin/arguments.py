@@ -14,6 +14,9 @@ from samovar_link.messages import ModelInfo, OperationInfo, ParameterInfo, Value
 from .offer import canonical
 
 SCOPE = "scope"
+FACTOR = "scale"
+"""The parameter by which an operation resizes; the canvas follows it, whatever rounding did to the layer."""
+
 IMAGE, LAYER, SELECTION = "image", "layer", "selection"
 
 _SCOPES = {
@@ -35,6 +38,11 @@ def add(procedure: Gimp.Procedure, operation: OperationInfo, models: Iterable[Mo
 def values(config: Gimp.ProcedureConfig, operation: OperationInfo) -> dict[str, Value]:
     """The parameters as they are set, by their own names."""
     return {info.name: config.get_property(canonical(info.name)) for info in operation.parameters}
+
+
+def scaled(side: int, factor: float) -> int:
+    """Pixels of a side after scaling, rounded as the daemon does."""
+    return max(1, int(side * factor + 0.5))
 
 
 class _Adder:

@@ -20,9 +20,6 @@ from . import arguments, offer
 from .placing import Placing, place
 from .source import Source, Unsuitable, choose
 
-FACTOR = "scale"
-"""The parameter by which an operation resizes; the canvas follows it, whatever rounding did to the layer."""
-
 
 @dataclass(frozen=True)
 class Call:
@@ -57,7 +54,7 @@ class Call:
             choose(image, drawables, arguments.LAYER)  # an unsuitable layer is told before the dialog, not after
             from .dialog import ask  # needs a screen: without one its import fails
 
-            if not ask(procedure, config, self.operation):
+            if not ask(procedure, config, self.operation, lambda: self._foretell(image, drawables, config)):
                 return Gimp.PDBStatusType.CANCEL
         scope = config.get_property(arguments.SCOPE)
         source = choose(image, drawables, scope)
@@ -68,11 +65,24 @@ class Call:
         done, pixels = result
         raster = done.images["image"]
         name = _layer_name(self.operation, done.report)
-        factor = float(parameters.get(FACTOR, raster.width / source.area.width))
+        factor = float(parameters.get(arguments.FACTOR, raster.width / source.area.width))
         hide = self.operation.resizes and scope != arguments.SELECTION
         place(source, raster, pixels, Placing(scope, name, factor, hide))
         Gimp.displays_flush()
         return Gimp.PDBStatusType.SUCCESS
+
+    def _foretell(self, image: Gimp.Image, drawables: list[Gimp.Drawable], config: Gimp.ProcedureConfig) -> str:
+        """One line for the dialog: the size now and then, or why it cannot be done."""
+        scope = config.get_property(arguments.SCOPE)
+        try:
+            area = choose(image, drawables, scope).area
+        except Unsuitable as error:
+            return str(error)
+        factor = arguments.values(config, self.operation).get(arguments.FACTOR, 1.0)
+        whole = scope == arguments.IMAGE
+        size = (image.get_width(), image.get_height()) if whole else (area.width, area.height)
+        width, height = (arguments.scaled(side, float(factor)) for side in size)
+        return f"{size[0]} × {size[1]} to {width} × {height} pixels"
 
     def _work(self, source: Source, parameters: dict[str, Value]) -> tuple[Done, memoryview] | None:
         """Let the daemon work; None if somebody cancelled the job there."""

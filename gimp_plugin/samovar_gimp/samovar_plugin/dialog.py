@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import gi
 
 gi.require_version("GimpUi", "3.0")
@@ -9,17 +11,25 @@ from gi.repository import Gimp, GimpUi, GLib  # noqa: E402
 
 from samovar_link.messages import OperationInfo  # noqa: E402
 
+from .arguments import SCOPE  # noqa: E402
 from .offer import canonical  # noqa: E402
 
 
-def ask(procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, operation: OperationInfo) -> bool:
-    """Let the user set the arguments; False if they thought better of it."""
+def ask(
+    procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, operation: OperationInfo, foretell: Callable[[], str]
+) -> bool:
+    """Let the user set the arguments; False if they thought better of it.
+
+    foretell : what will come of the arguments as they stand, in one line
+    """
     GimpUi.init("samovar")
     dialog = GimpUi.ProcedureDialog.new(procedure, config, f"Samovar: {operation.title}")
     for info in operation.parameters:
         if info.kind in ("int", "float") and None not in (info.minimum, info.maximum):
             dialog.get_widget(canonical(info.name), GimpUi.SpinScale.__gtype__)
-    dialog.fill(None)
+    size = dialog.get_label("outcome", foretell(), False, False)
+    config.connect("notify", lambda *_: size.set_text(foretell()))
+    dialog.fill([*(canonical(info.name) for info in operation.parameters), SCOPE, "outcome"])
     confirmed = bool(dialog.run())
     dialog.destroy()
     while GLib.MainContext.default().iteration(False):

@@ -12,7 +12,7 @@ from gi.repository import Gegl, Gimp
 
 from samovar_link.messages import Raster, Rectangle
 
-from .arguments import IMAGE
+from .arguments import IMAGE, scaled
 from .source import MASK_FORMAT, Source, babl_name, rectangle
 
 _LAYER_TYPES = {1: "GRAY_IMAGE", 2: "GRAYA_IMAGE", 3: "RGB_IMAGE", 4: "RGBA_IMAGE"}
@@ -44,7 +44,7 @@ def place(source: Source, raster: Raster, pixels: memoryview, how: Placing) -> G
             layer = _insert(source, how.name, raster.channels, source.area.width, source.area.height)
             _add_mask(layer, source.area, mask)
         if how.scope == IMAGE:
-            image.scale(*(int(side * how.factor + 0.5) for side in (image.get_width(), image.get_height())))
+            image.scale(*(scaled(side, how.factor) for side in (image.get_width(), image.get_height())))
         if layer is None:
             layer = _insert(source, how.name, raster.channels, raster.width, raster.height)
         else:

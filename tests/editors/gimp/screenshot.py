@@ -53,7 +53,7 @@ def _pose(gimp: RemoteGimp, screen: Screen, out: Path) -> None:
     assert status == "SUCCESS", message
     gimp.begin("samovar", "upscale", image, [gimp.first_layer(image)], "INTERACTIVE")
     dialog = screen.wait_for("Samovar: Upscale")
-    screen.place(dialog, 620, 470)
+    screen.place(dialog, 620, 440)
     screen.hover(600, 20)
     screen.picture(out, "-strip", "-define", "png:compression-level=9")
     screen.press(dialog, "Escape")

@@ -1,6 +1,7 @@
-"""The Krita plug-in: a folder and a .desktop file beside it, its shortcuts, and one line in kritarc to switch it on.
+"""The Krita plug-in: a folder and a .desktop file beside it, and one line in kritarc to switch it on.
 
-Krita reads what can get a shortcut from the folder `actions` beside `pykrita`.
+Krita finds what can get a shortcut, the `.action` file, inside the plug-in's folder. A second copy in the folder
+`actions` would be one too many: Krita complains about each name it reads twice.
 """
 
 from __future__ import annotations
@@ -24,10 +25,6 @@ def install_krita(target: Path | None = None) -> Path:
     plugins = places.krita_plugins() if target is None else target
     bundle.replace(source / NAME, plugins / NAME)
     _write_whole(plugins / f"{NAME}.desktop", (source / f"{NAME}.desktop").read_bytes())
-    actions = plugins / NAME / f"{NAME}.action"
-    if actions.is_file() and plugins.name == "pykrita":
-        _action_file(plugins).parent.mkdir(exist_ok=True)
-        _write_whole(_action_file(plugins), actions.read_bytes())
     if target is None:
         set_enabled(places.kritarc(), True)
     return plugins / NAME
@@ -37,8 +34,6 @@ def uninstall_krita(target: Path | None = None) -> bool:
     """Remove what `install_krita` made; False if it was not there. The line in kritarc goes as well."""
     plugins = places.krita_plugins() if target is None else target
     found = [bundle.remove(plugins / name) for name in (NAME, f"{NAME}.desktop")]
-    if plugins.name == "pykrita":
-        bundle.remove(_action_file(plugins))
     if target is None:
         set_enabled(places.kritarc(), None)
     return any(found)
@@ -66,10 +61,6 @@ def set_enabled(kritarc: Path, enabled: bool | None) -> None:
         shutil.copy2(kritarc, kritarc.with_name(kritarc.name + ".samovar-backup"))
     kritarc.parent.mkdir(parents=True, exist_ok=True)
     _write_whole(kritarc, new.encode("utf-8", "surrogateescape"))
-
-
-def _action_file(plugins: Path) -> Path:
-    return plugins.parent / "actions" / f"{NAME}.action"
 
 
 def _with_line(text: str, wanted: str | None) -> str:

@@ -21,7 +21,7 @@ import pyvips  # noqa: E402
 from harness import Krita  # noqa: E402
 from screen import virtual_screen  # noqa: E402
 
-DRAWING_PIXELS = 400
+SIDE = 400
 MAXIMUM_BYTES = 400_000
 
 
@@ -30,12 +30,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder, virtual_screen() as display:
         krita = Krita(Path(folder), display)
         krita.install()
-        picture = Path(folder) / "samovar.png"
-        picture.write_bytes(drawing.render(drawing.scene(), DRAWING_PIXELS))
+        picture = Path(folder) / "samovar.bgra"
+        red, green, blue, alpha = pyvips.Image.pngload_buffer(drawing.render(drawing.scene(), SIDE)).bandsplit()
+        picture.write_bytes(blue.bandjoin([green, red, alpha]).write_to_memory())
         home = {"SAMOVAR_HOME": f"{folder}/samovar"}
         samovar = [sys.executable, "-m", "samovar"]
         try:
-            play = krita.play("portrait", home, PICTURE=str(picture), SAMOVAR_COMMAND=" ".join(samovar))
+            play = krita.play("portrait", home, PICTURE=str(picture), SIDE=str(SIDE), SAMOVAR_COMMAND=" ".join(samovar))
         finally:
             subprocess.run([*samovar, "stop"], env={"PATH": "/usr/bin:/bin", **home}, check=False)
         print(play.facts["says"])

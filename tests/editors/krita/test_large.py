@@ -3,8 +3,8 @@
 Measured by a 10 ms timer on Krita's GUI thread. Counted is the time of the thread's own making: what it waited for a
 processor, while other programs had them all, is left out. Each job runs three times, and of each phase the best of the
 three counts: a stall that the plug-in makes is there every time, one that a busy machine makes is not. Pieces named
-"in Krita" are one call of Krita's own (adding a layer, opening a window), which nobody can cut up from outside: they are
-printed, not asserted.
+"in Krita" are one call of Krita's own (adding a layer, opening a window), which nobody can cut up from outside: they
+are printed, not asserted.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def main() -> None:
         finally:
             subprocess.run([*samovar, "stop"], env={"PATH": "/usr/bin:/bin", **home}, check=False)
         print(play.facts["says"])
-        shot = pyvips.Image.new_from_file(str(play.folder / "portrait.png")).flatten()
+        shot = pyvips.Image.new_from_file(str(play.folder / "portrait.png"))[:3]
         out.parent.mkdir(parents=True, exist_ok=True)
         shot.pngsave(str(out), palette=True, dither=0, compression=9, strip=True)
     size = out.stat().st_size

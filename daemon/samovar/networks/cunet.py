@@ -1,10 +1,10 @@
-"""CUNet ("upcunet"): two U-Nets in cascade, the first one enlarging by 2, all convolutions valid, with squeeze-excite.
+"""CUNet: two U-Nets in cascade, all convolutions valid, with squeeze-excite; the first one may enlarge by 2.
 
-Source: nagadomi, waifu2x, lib/srcnn.lua (`upcunet`), MIT; weights of the same project.
+Source: nagadomi, waifu2x, lib/srcnn.lua (`upcunet` enlarges, `cunet` keeps the size), MIT; weights of the same project.
 
-Context 18; the input's sides must be a multiple of 4. At 4 places the channels are weighted by a function of their mean
-over the picture (squeeze-excite), each of which depends on the one before. `steps` stops at each for the mean, so that
-a caller with many tiles can form it over all of them.
+Context 18 (enlarging) or 28; the input's sides must be a multiple of 4. At 4 places the channels are weighted by a
+function of their mean over the picture (squeeze-excite), each of which depends on the one before. `steps` stops at each
+for the mean, so that a caller with many tiles can form it over all of them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from samovar.networks import Pooling, PoolingNetwork, leaky
 
 SLOPE = 0.1
+ENLARGING = (Pooling(6, 6, 0.08), Pooling(7, 7, 0.40), Pooling(1, 2, 0.61), Pooling(1, 1, 0.78))
+KEEPING = (Pooling(11, 11, 0.23), Pooling(7, 7, 0.54), Pooling(1, 2, 0.68), Pooling(1, 1, 0.79))
 
 
 class Excite(nn.Module):
@@ -47,19 +49,18 @@ class Pair(nn.Module):
 class CUNet(PoolingNetwork):
     """`down` halves the size, `up` doubles it; numbers: 1 the first U-Net, 2 to 4 the levels of the second."""
 
-    tile = 192
-    poolings = (Pooling(6, 6, 0.08), Pooling(7, 7, 0.40), Pooling(1, 2, 0.61), Pooling(1, 1, 0.78))
-    held_bytes = 700
-
-    def __init__(self) -> None:
+    def __init__(self, scale: int) -> None:
         super().__init__()
+        enlarging = scale == 2
+        self.tile, self.held_bytes = (192, 700) if enlarging else (256, 340)
+        self.poolings = ENLARGING if enlarging else KEEPING
         self.pair1 = Pair(3, 32, 64)
         self.down1 = nn.Conv2d(64, 64, 2, stride=2)
         self.deep1 = Pair(64, 128, 64)
         self.excite1 = Excite(64)
         self.up1 = nn.ConvTranspose2d(64, 64, 2, stride=2)
         self.last1 = nn.Conv2d(64, 64, 3)
-        self.head1 = nn.ConvTranspose2d(64, 3, 4, stride=2, padding=3)
+        self.head1 = nn.ConvTranspose2d(64, 3, 4, stride=2, padding=3) if enlarging else nn.Conv2d(64, 3, 3)
         self.pair2 = Pair(3, 32, 64)
         self.down2 = nn.Conv2d(64, 64, 2, stride=2)
         self.deep2 = Pair(64, 64, 128)
@@ -75,7 +76,10 @@ class CUNet(PoolingNetwork):
         self.head2 = nn.Conv2d(64, 3, 3)
 
     def steps(self, x: Tensor, light: bool = False) -> Generator[Tensor, Tensor, Tensor]:
-        """light : hold little between the steps, for some more work"""
+        """light : hold little between the steps, for some more work
+
+        Sizes below are those of the enlarging network; otherwise all from the second U-Net on are half of them.
+        """
         skip = self.pair1(x)  # 64, as the input less 2 a side
         del x
         y = self.deep1(leaky(self.down1(skip), SLOPE))  # 64, half size
@@ -104,5 +108,6 @@ def _cropped(x: Tensor, margin: int) -> Tensor:
     return x[:, :, margin:-margin, margin:-margin]
 
 
-def build() -> PoolingNetwork:
-    return CUNet()
+def build(scale: int = 2) -> PoolingNetwork:
+    """scale : 2 or 1"""
+    return CUNet(scale)

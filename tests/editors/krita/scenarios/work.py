@@ -120,15 +120,13 @@ def scenario(test):
     facts["repeat_runs"] = desk.job is not None
     yield from finish()
     facts["repeat_canvas"] = [krita.activeDocument().width(), krita.activeDocument().height()]
-    for each in krita.documents():
-        if each != document:
-            each.setModified(False)
-            each.close()
-    yield 500
+    krita.setActiveDocument(document)  # the others stay: closing several at once crashes Krita 5.2 at times
+    yield 1000
 
     # --- cancel
     waiting = OperationInfo("identity", "Identity", resizes=True)
     before = [tree(document), undo_text()]
+    pictures = len(krita.documents())
     for placement in ("layer", "image", "document"):
         document.setActiveNode(source)
         desk.run(Request(waiting, {"seconds": 20.0}, placement))
@@ -137,7 +135,9 @@ def scenario(test):
         docker.cancel_button.click()
         facts[f"cancel_{placement}_over"] = desk.job is None
         yield 700
-        facts[f"cancel_{placement}_same"] = [tree(document), undo_text()] == before and len(krita.documents()) == 1
+        facts[f"cancel_{placement}_same"] = [tree(document), undo_text()] == before and len(
+            krita.documents()
+        ) == pictures
         facts[f"cancel_{placement}_says"] = desk.status
 
     # --- what there is to refuse, and a group that is read as it looks

@@ -120,8 +120,14 @@ def scenario(test):
     facts["repeat_runs"] = desk.job is not None
     yield from finish()
     facts["repeat_canvas"] = [krita.activeDocument().width(), krita.activeDocument().height()]
-    krita.setActiveDocument(document)  # the others stay: closing several at once crashes Krita 5.2 at times
-    yield 1000
+
+    # --- a picture of its own for the rest: closing the others crashes Krita 5.2 at times
+    document = test.document(200, 150)
+    yield 800
+    source = document.createNode("source", "paintlayer")
+    source.setPixelData(pixels(), LEFT, TOP, WIDTH, HEIGHT)
+    document.rootNode().addChildNode(source, document.rootNode().childNodes()[-1])
+    yield 500
 
     # --- cancel
     waiting = OperationInfo("identity", "Identity", resizes=True)
@@ -129,6 +135,8 @@ def scenario(test):
     pictures = len(krita.documents())
     for placement in ("layer", "image", "document"):
         document.setActiveNode(source)
+        yield 200
+        assert krita.activeDocument() == document and document.activeNode() == source
         desk.run(Request(waiting, {"seconds": 20.0}, placement))
         yield from test.until(lambda: desk.job is not None and desk.job.fraction > 0.05, 20)
         facts[f"cancel_{placement}_stage"] = desk.job.stage

@@ -107,7 +107,8 @@ class SamovarDocker(DockWidget):
             self.operation_box.addItem(each.title, each)
         self.operation_box.blockSignals(False)
         self.operation_box.setVisible(self.operation_box.count() > 1)
-        self.choose(wanted)
+        for each in ("upscale", wanted):  # the latter may not be offered any more
+            self.choose(each)
         self._draw_form()
 
     @entry

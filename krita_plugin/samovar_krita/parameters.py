@@ -40,7 +40,8 @@ class ParameterForm(QtWidgets.QWidget):
 
     def values(self) -> dict[str, Value]:
         """Parameters as the daemon takes them. One that the model does not know is left out."""
-        return {name: get() for name, get in self._values.items() if self._widgets[name].isEnabled()}
+        values = {name: get() for name, get in self._values.items() if self._widgets[name].isEnabled()}
+        return {name: value for name, value in values.items() if value is not None}  # None: a list with nothing in it
 
     def widget(self, name: str) -> Any:
         """The widget of a parameter."""

@@ -15,6 +15,7 @@ def scenario(test):
     docker.setVisible(True)
     yield 300
     facts["before"] = [desk.session.state, docker.status_label.text()]
+    docker.choose("upscale")
     model = docker._form.widget("model")
     model.setCurrentIndex(model.findData("waifu2x/upconv7-art"))
     test.gaps.start(lambda: desk.session.state)

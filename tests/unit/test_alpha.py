@@ -1,11 +1,11 @@
-"""Growing visible colour outward, and alpha that stays exact where it is flat."""
+"""Growing visible colour outward."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from samovar.worker.alpha import constant, grow_colour, settle
+from samovar.worker.alpha import constant, grow_colour
 
 
 def scene(rows: list[str], hidden: float = 9.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -63,12 +63,3 @@ def test_a_picture_of_one_pixel_is_no_special_case() -> None:
 def test_constant_alpha_is_recognised() -> None:
     assert constant(torch.full((1, 1, 3, 3), 0.25)) == 0.25
     assert constant(torch.tensor([[[[0.25, 0.5]]]])) is None
-
-
-def test_flat_alpha_is_exact_after_enlarging_and_edges_are_left_alone() -> None:
-    source = torch.zeros(1, 1, 16, 16)
-    source[..., 8:] = 1
-    enlarged = torch.where(source.repeat_interleave(2, 2).repeat_interleave(2, 3) > 0, 0.98, 0.01)
-    settled = settle(enlarged.clone(), source)[0, 0, 16]
-    assert (settled[:12] == 0).all() and (settled[20:] == 1).all()
-    assert torch.equal(settled[12:20], enlarged[0, 0, 16, 12:20])

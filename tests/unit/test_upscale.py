@@ -107,8 +107,9 @@ def test_a_picture_comes_back_as_the_kind_it_was(laboratory: Laboratory, dtype: 
     top = {"u8": 255.0, "u16": 65535.0}.get(dtype, 1.0)
     halved = made.astype(float).reshape(24, 2, 30, 2, channels).mean((1, 3))
     if channels in (2, 4):
-        seen = (source[..., -1:] > 0) & (halved[..., -1:] > 0)
-        halved[..., :-1], source[..., :-1] = halved[..., :-1] * seen, source[..., :-1] * seen
+        source = source.astype(float)
+        for each in (halved, source):  # colour counts as much as it is seen
+            each[..., :-1] *= each[..., -1:] / top
     assert np.abs(halved - source)[2:-2, 2:-2].max() / top < 0.025
 
 
@@ -165,10 +166,12 @@ def over(pixels: Pixels, background: int) -> Pixels:
 
 
 @pytest.mark.parametrize("model", [FAST, "waifu2x/cunet-art"])
-def test_a_disc_on_nothing_has_no_halo(laboratory: Laboratory, model: str) -> None:
+def test_a_disc_on_nothing_keeps_its_colour_and_its_edge(laboratory: Laboratory, model: str) -> None:
     made = laboratory.run(disc(), model=model).pixels
     visible = made[made[..., 3] > 0][:, :3].astype(int)
-    assert np.abs(visible - (230, 170, 60)).max() <= 3  # one colour, up to the very edge
+    assert np.abs(visible - (230, 170, 60)).max() <= 54  # overshoot at the edge, as the network's; nothing magenta
+    inner = made[40:56, 40:56, :3].astype(int)
+    assert np.abs(inner - (230, 170, 60)).max() <= 2
     assert (made[44:52, 44:52, 3] == 255).all() and (made[:8, :8, 3] == 0).all()
     assert ((made[..., 3] > 0) & (made[..., 3] < 255)).sum() < 1000
 
@@ -179,14 +182,15 @@ def test_hidden_colour_changes_nothing_that_can_be_seen(laboratory: Laboratory) 
 
 
 @pytest.mark.parametrize("background", [0, 128, 255])
+@pytest.mark.parametrize("model, most, nearly", [(FAST, 16, 5), ("waifu2x/cunet-art", 16, 4)])
 def test_a_disc_composited_after_upscaling_looks_like_one_composited_before(
-    laboratory: Laboratory, background: int
+    laboratory: Laboratory, model: str, most: int, nearly: int, background: int
 ) -> None:
-    """Not exactly: a network treats a white shape on black and an orange one on gray a little differently."""
-    after = over(laboratory.run(disc(), model=FAST).pixels, background)
-    before = laboratory.run((over(disc(), background) + 0.5).astype(np.uint8), model=FAST).pixels
+    """Not exactly: networks do not treat all backgrounds alike (see `matting` for how near one can come)."""
+    after = over(laboratory.run(disc(), model=model).pixels, background)
+    before = laboratory.run((over(disc(), background) + 0.5).astype(np.uint8), model=model).pixels
     difference = np.abs(after - before)
-    assert difference.max() <= 35 and np.percentile(difference, 99) <= 7 and difference.mean() <= 0.5
+    assert difference.max() <= most and np.percentile(difference, 99) <= nearly and difference.mean() <= 0.4
 
 
 def test_opaque_parts_of_a_picture_with_holes_stay_exactly_opaque(laboratory: Laboratory) -> None:

@@ -84,7 +84,7 @@ def upscale(image: Image, params: Params, job: ModelJob) -> Image:
     for index in range(count):
         if shrink_early and index == count - 1:
             image = resize(image, math.ceil(height / factor), math.ceil(width / factor), job.wrap).clamp_(0, 1)
-        variant = f"noise{params.noise}" if params.noise >= 0 and index == 0 and job.plane == "colour" else ""
+        variant = f"noise{params.noise}" if params.noise >= 0 and index == 0 else ""
         with job.part(sum(areas[:index]) / sum(areas), sum(areas[: index + 1]) / sum(areas)):
             image = job.apply(params.model, variant, image, "upscaling")
     return resize(image, height, width, job.wrap).clamp_(0, 1)

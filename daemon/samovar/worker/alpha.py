@@ -1,12 +1,9 @@
-"""Transparency: what the network sees where nothing is visible, and how alpha itself is enlarged.
+"""Transparency: what the network sees where nothing is visible.
 
 Colour under alpha 0 is left-over paint, black or magenta, and a network that saw it would draw it into the visible
 edge as a halo. So visible colour is grown outward first: each round gives every unknown pixel that touches a known one
 the mean of its known neighbours. After as many rounds as the network looks far, nothing hidden is in sight. What lies
 farther out gets the mean visible colour, so that statistics over the whole picture see nothing hidden either.
-
-Alpha goes through the operation on its own, as a gray picture. Where it is all 0 or all 1 in the input, it is set to
-exactly that in the result: a network's white is a level or two short of white.
 
 Source: nagadomi, waifu2x, lib/alpha_util.lua (`make_border`): a 3x3 mean of the known neighbours, once per pixel of
 the network's offset. Here only the rim is visited, not the whole picture, so the cost is that of the outline.
@@ -16,13 +13,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from samovar.worker.image import Alpha, Image
 
 NEIGHBOURS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0))
-FLAT_MARGIN = 2
-"""Input pixels around a pixel that have to be as opaque (or transparent) as it, for its alpha to be left alone."""
 
 
 def constant(alpha: Alpha) -> float | None:
@@ -95,14 +89,3 @@ def _known_mean(
         total += colours[:, around] * weight
         number += weight
     return total / number
-
-
-def settle(alpha: Alpha, source: Alpha) -> Alpha:
-    """Enlarged alpha, exactly 1 and exactly 0 where the source is so all around. Writes into `alpha`."""
-    size = alpha.shape[-2:]
-    window = 2 * FLAT_MARGIN + 1
-    for value, holes in ((1.0, source < 1), (0.0, source > 0)):
-        near = functional.max_pool2d(holes.float(), window, stride=1, padding=FLAT_MARGIN)
-        flat = functional.interpolate(near, size, mode="nearest") == 0
-        alpha.masked_fill_(flat, value)
-    return alpha

@@ -4,9 +4,8 @@ Pixels become canonical images on entry and pixels again on exit. In between:
 - the operation gets colour within 0..1, with visible colour grown outward under alpha 0 (see `alpha`);
 - a picture whose three channels are equal goes through as gray, so that a gray page in a colour document gets no tint;
 - what a float layer has beyond 0..1 goes past the operation, is resized by the plain kernel and added again;
-- alpha, and what lies hidden where it is 0, stay as they are, unless the operation changes the size: then alpha goes
-  through the operation as a gray picture of its own, except where it has one value throughout, which is then the
-  result's.
+- alpha, and what lies hidden where it is 0, stay as they are, unless the operation changes the size. Then a constant
+  alpha is the result's; a picture with holes goes through the operation on black and on white (see `matting`).
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import torch
 
 from samovar.operation import Operation
 from samovar.worker import alpha as transparency
+from samovar.worker import matting
 from samovar.worker.image import Alpha, Image
 from samovar.worker.model_job import ModelJob
 from samovar.worker.resample import resize
@@ -27,23 +27,33 @@ def apply(
     operation: Operation, params: object, job: ModelJob, image: Image, alpha: Alpha | None
 ) -> tuple[Image, Alpha | None]:
     """An operation on a picture of any depth, with or without alpha."""
-    level = None if alpha is None else transparency.constant(alpha)
-    second_pass = alpha is not None and level is None and operation.output_size is not None
-    seen = image
-    if alpha is not None and level is None:
-        seen = transparency.grow_colour(image, alpha, _reach(operation, params, job), job.wrap)
-    with job.part(0.0, 0.5 if second_pass else 1.0):
-        result = _colour(operation, params, job, seen)
     if alpha is None:
-        return result, None
+        return _colour(operation, params, job, image), None
+    level = transparency.constant(alpha)
+    seen = image
+    if level is None:
+        seen = transparency.grow_colour(image, alpha, _reach(operation, params, job), job.wrap)
     if operation.output_size is None:
-        return torch.where(alpha > 0, result, image), alpha
-    if level is not None:
-        return result, torch.full((1, 1, *result.shape[-2:]), level)
-    job.plane = "alpha"
+        return torch.where(alpha > 0, _colour(operation, params, job, seen), image), alpha
+    if level is None:
+        return _twice(operation, params, job, seen, alpha)
+    result = _colour(operation, params, job, seen)
+    return result, torch.full((1, 1, *result.shape[-2:]), level)
+
+
+def _twice(operation: Operation, params: object, job: ModelJob, image: Image, alpha: Alpha) -> tuple[Image, Alpha]:
+    """A picture with holes through an operation that changes its size."""
+    within = image.clamp(0, 1)
+    with job.part(0.0, 0.5):
+        black = _colour(operation, params, job, matting.over(within, alpha, 0.0))
     with job.part(0.5, 1.0):
-        enlarged = operation.function(alpha, params, job).clamp_(0, 1)
-    return result, transparency.settle(enlarged, alpha)
+        white = _colour(operation, params, job, matting.over(within, alpha, 1.0))
+    size = black.shape[-2:]
+    typical = resize(within, size[0], size[1], job.wrap).clamp_(0, 1)
+    colour, result = matting.separate(black.contiguous(), white, alpha, typical, job.wrap)
+    if not torch.equal(within, image):
+        colour += resize(image - within, size[0], size[1], job.wrap)
+    return colour, result
 
 
 def _colour(operation: Operation, params: object, job: ModelJob, image: Image) -> Image:

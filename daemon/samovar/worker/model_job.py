@@ -17,7 +17,6 @@ from samovar_link.messages import Run
 class ModelJob:
     """One run of one operation on canonical images.
 
-    plane : "colour" or "alpha", what the operation is working on; alpha is to be resized and nothing else
     wrap : whether the picture goes on at its other side along (y, x)
     tiles : computed so far
     used : card and variant of every model applied, in order of first use
@@ -27,7 +26,6 @@ class ModelJob:
 
     def __init__(self, job: Job, catalogue: Catalogue, pool: Pool) -> None:
         self.run: Run = job.run
-        self.plane = "colour"
         self.wrap = (job.run.wrap_y, job.run.wrap_x)
         self.tiles = 0
         self.used: dict[tuple[str, str], ModelCard] = {}

@@ -93,9 +93,7 @@ class Laboratory:
         described = Raster(height, width, channels, dtype, **(raster or {}))
         run = Run("job", operation, parameters, {"image": described}, **(message or {}))
         progress: list[Progress] = []
-        job = Job(
-            run, progress.append, lambda: cancel_after is not None and len(progress) >= cancel_after, allocate
-        )
+        job = Job(run, progress.append, lambda: cancel_after is not None and len(progress) >= cancel_after, allocate)
         try:
             result = self.engine.execute(run, frames(pixels), job)
         except JobCancelled:

@@ -12,8 +12,9 @@ from laboratory import noise, smooth
 
 from samovar import card, networks
 from samovar.card import ModelCard
+from samovar.networks import StagedNetwork, rrdb
 from samovar.weights import files
-from samovar.worker import pooling
+from samovar.worker import pooling, staging
 from samovar.worker.enlarge import enlarge
 from samovar.worker.tiling import Tile, cut, for_network
 
@@ -55,11 +56,11 @@ def centre(planes: np.ndarray, height: int, width: int) -> np.ndarray:
 def test_every_variant_agrees_with_ncnn(model: str, variant: str) -> None:
     """Which says, too, that every variant loads, every byte of it consumed."""
     its = CATALOGUE.get(model)
-    if "context" in its.options:  # how much of its input such a network cuts off is for us to say: little is quick
-        its = dataclasses.replace(its, options={**its.options, "context": 4}, receptive_field=4)
-    side = 2 * its.receptive_field + 12
+    network = networks.load(its, variant)
+    context = network.finish_halo if isinstance(network, StagedNetwork) else its.receptive_field
+    side = 2 * context + 12
     planes = np.random.default_rng(1).random((3, side, side + 4), np.float32)
-    ours = networks.load(its, variant)(for_network(torch.from_numpy(planes)[None]))[0].numpy()
+    ours = network(for_network(torch.from_numpy(planes)[None]))[0].numpy()
     assert ours.shape == (3, 12 * its.scale, 16 * its.scale)
     np.testing.assert_allclose(ours, centre(by_ncnn(its, variant, planes), *ours.shape[1:]), atol=1e-4, rtol=0)
 
@@ -94,6 +95,41 @@ def test_tiles_equal_the_whole(model: str, wrap: tuple[bool, bool]) -> None:
         tiled, number = enlarge(image, network, its, wrap=wrap, side=side)
         assert number > 1
         torch.testing.assert_close(tiled, whole, atol=0.1 / 255, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrap", [(False, False), (True, False)])
+def test_stages_in_tiles_equal_the_whole_network(wrap: tuple[bool, bool]) -> None:
+    """One block of chance weights: what is shown holds for any."""
+    its = CATALOGUE.get("realesrgan/anime-x4")
+    torch.manual_seed(0)
+    network = rrdb.build(1)
+    assert isinstance(network, StagedNetwork)
+    image = hard_picture(33, 40)
+    context = [network.seam_context if each else its.receptive_field for each in wrap]
+    reach = dataclasses.replace(its, receptive_field=max(context))
+    seen = for_network(cut(image, Tile(0, 0, 33, 40), reach, wrap))
+    extra = [max(context) - each for each in context]
+    seen = seen[:, :, extra[0] : seen.shape[2] - extra[0], extra[1] : seen.shape[3] - extra[1]]
+    down, right = (4 * (each - network.finish_halo) for each in context)
+    plain = network(seen)[:, :, down : down + 4 * 33, right : right + 4 * 40].clamp(0, 1)
+    tiled, _ = enlarge(image, network, its, wrap=wrap, side=64)
+    torch.testing.assert_close(tiled, plain, atol=0.1 / 255, rtol=0)
+
+
+@pytest.mark.slow
+def test_pieces_of_a_picture_too_large_to_hold_differ_by_less_than_a_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    its = CATALOGUE.get("realesrgan/anime-x4")
+    network = networks.load(its, "")
+    image = hard_picture(32, 48)
+    whole, number = enlarge(image, network, its)
+    assert number == 1
+    monkeypatch.setattr(staging, "HELD_BYTES", 0)
+    monkeypatch.setattr(staging, "PIECE_SIDE", 32)
+    told: list[float] = []
+    pieces, number = enlarge(image, network, its, told.append)
+    assert number == 2 and told == sorted(told) and len(told) > 15
+    assert (pieces - whole).abs().max() <= 1 / 255
 
 
 @pytest.mark.slow

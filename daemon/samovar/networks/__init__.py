@@ -7,7 +7,7 @@ nothing is initialised only to be overwritten; `fill` then gives them their weig
 from __future__ import annotations
 
 import importlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,6 +67,28 @@ class PoolingNetwork(Network):
             result: Tensor = end.value
             return result
         raise RuntimeError(f"{type(self).__name__} takes more means than it declares")
+
+
+class StagedNetwork(Network):
+    """A network that is a chain of stages, each of which keeps the size and pads with zeros.
+
+    stage_halo, finish_halo : pixels that a stage, and the end, look around themselves
+    seam_context : pixels after which nothing of what lies beyond is seen in the result at 8 bits
+    held_bytes : memory for the features before and after a stage, per input pixel
+    """
+
+    stage_halo: int
+    finish_halo: int
+    seam_context: int
+    held_bytes: int
+
+    def stages(self) -> Sequence[Callable[[Tensor], Tensor]]:
+        """From the picture (N, 3, h, w) to its features (N, C, h, w)."""
+        raise NotImplementedError
+
+    def finish(self, x: Tensor, features: Tensor) -> Tensor:
+        """Both with `finish_halo` around them -> (N, 3, scale * h, scale * w) without."""
+        raise NotImplementedError
 
 
 def load(card: ModelCard, variant: str, device: str = "cpu") -> Network:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from samovar.card import ModelCard
-from samovar.networks import Network, PoolingNetwork
-from samovar.worker import pooling
+from samovar.networks import Network, PoolingNetwork, StagedNetwork
+from samovar.worker import pooling, staging
 from samovar.worker.image import Image
 from samovar.worker.tiling import Tile, Wrap, cut, for_network, layout
 
@@ -35,22 +35,26 @@ def enlarge(
     height, width = image.shape[-2:]
     result = image.new_empty((1, image.shape[1], height * card.scale, width * card.scale))
     tiles = layout(height, width, side or network.tile, card.multiple)
-    if isinstance(network, PoolingNetwork):
-        outputs = pooling.outputs(image, network, card, tiles, done, wrap)
+    if isinstance(network, StagedNetwork):
+        outputs = staging.outputs(image, network, card, side or network.tile, done, wrap)
+    elif isinstance(network, PoolingNetwork):
+        outputs = zip(tiles, pooling.outputs(image, network, card, tiles, done, wrap), strict=True)
     else:
         outputs = _outputs(image, network, card, tiles, done, wrap)
-    for tile, output in zip(tiles, outputs, strict=True):
+    number = 0
+    for tile, output in outputs:
         _paste(result, output, tile, card.scale)
+        number += 1
     done(1.0)
-    return result, len(tiles)
+    return result, number
 
 
 def _outputs(
     image: Image, network: Network, card: ModelCard, tiles: Sequence[Tile], done: Done, wrap: Wrap
-) -> Iterator[Tensor]:
+) -> Iterator[tuple[Tile, Tensor]]:
     for index, tile in enumerate(tiles):
         done(index / len(tiles))
-        yield network(for_network(cut(image, tile, card, wrap)))
+        yield tile, network(for_network(cut(image, tile, card, wrap)))
 
 
 def _paste(result: Image, output: Tensor, tile: Tile, scale: int) -> None:

@@ -75,11 +75,16 @@ class Operation:
     raw: bool = False
     hidden: bool = False
 
+    @property
+    def optional_roles(self) -> tuple[str, ...]:
+        """Roles that a client may leave out. Whatever keeps the size can be limited by a mask."""
+        return ("mask",) if self.output_size is None and not self.raw and "mask" not in self.roles else ()
+
     def info(self) -> OperationInfo:
         """The declaration as it travels in `Welcome`."""
         return OperationInfo(
             self.id, self.title, self.help, self.roles, tuple(self._parameters()),
-            resizes=self.output_size is not None, hidden=self.hidden,
+            resizes=self.output_size is not None, hidden=self.hidden, optional_roles=self.optional_roles,
         )  # fmt: skip
 
     def _parameters(self) -> Iterable[ParameterInfo]:
@@ -159,9 +164,10 @@ class Registry:
         """The `Params` of a `Run` whose operation, roles, parameters all fit; BadRequest otherwise."""
         found = self.get(run.operation)
         missing = [role for role in found.roles if role not in run.images]
-        unknown = [role for role in run.images if role not in found.roles]
+        known = found.roles + found.optional_roles
+        unknown = [role for role in run.images if role not in known]
         if missing or unknown:
-            raise BadRequest.field(f"{run.operation} images", sorted(run.images), ", ".join(found.roles))
+            raise BadRequest.field(f"{run.operation} images", sorted(run.images), ", ".join(known))
         return found.parse(run.parameters, models)
 
 

@@ -109,7 +109,9 @@ class ParameterInfo:
 class OperationInfo:
     """One operation: what it needs (`roles`, first one is the layer itself) and what can be set.
 
-    `resizes` says that the result may have another size than the layer.
+    `resizes` says that the result may have another size than the layer. Of the `optional_roles`, "mask" is gray, placed
+    by its x and y beside the layer, and says how much of the result is taken (0 outside it): where it is 0, the layer's
+    pixels come back to the bit.
     """
 
     id: str
@@ -119,6 +121,7 @@ class OperationInfo:
     parameters: tuple[ParameterInfo, ...] = ()
     resizes: bool = False
     hidden: bool = False
+    optional_roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,8 @@ class Run:
     """Client -> daemon: do this. Answered by any number of `Progress`, then one of `Done`, `Failed`, `Cancelled`.
 
     Carries everything that decides the outcome. `job` is chosen by the client and unique (a random hex string of
-    32 characters is); all answers carry it. `images` maps a role of the operation to its raster.
+    32 characters is); all answers carry it. `images` maps a role of the operation to its raster. Of the layer, the
+    pixels around `region` are seen, but only those in it are computed and come back, at their place.
     """
 
     job: str

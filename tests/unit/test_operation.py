@@ -97,11 +97,22 @@ def run(**changes: object) -> Run:
 def test_a_run_is_checked_as_a_whole() -> None:
     registry = Registry([brew])
     assert registry.check(run(), ["a/one"]) == Params()
-    for images in ({}, {"image": Raster(1, 1, 3), "mask": Raster(1, 1, 1)}):
+    for images in ({}, {"image": Raster(1, 1, 3), "hints": Raster(1, 1, 4)}, {"mask": Raster(1, 1, 1)}):
         with pytest.raises(BadRequest, match="brew images"):
             registry.check(run(images=images), ["a/one"])
     with pytest.raises(BadRequest, match="operation is 'stew'; allowed: brew"):
         registry.check(run(operation="stew"), ["a/one"])
+
+
+def test_what_keeps_the_size_takes_a_mask_and_nothing_else_does() -> None:
+    image, mask = Raster(1, 1, 3), Raster(1, 1, 1)
+    assert brew.info().optional_roles == ("mask",)
+    Registry([brew]).check(run(images={"image": image, "mask": mask}), ["a/one"])
+    larger = operation.operation("brew", title="Brew", params=Params, output_size=lambda *_: (2, 2))(lambda *_: None)
+    own = operation.operation("brew", title="Brew", params=Params, roles=("image", "mask"))(lambda *_: None)
+    assert larger.info().optional_roles == own.info().optional_roles == ()
+    with pytest.raises(BadRequest, match="brew images"):
+        Registry([larger]).check(run(images={"image": image, "mask": mask}), ["a/one"])
 
 
 def test_an_operations_own_check_is_asked_last() -> None:

@@ -90,18 +90,15 @@ class Engine:
         pool, load = self._ready_pool()
         import torch
 
-        from samovar.worker import frame, image
+        from samovar.worker import layer
         from samovar.worker.model_job import ModelJob
 
         loaded_before = pool.load_seconds
-        role = operation.roles[0]
-        source = run.images[role]
         with torch.inference_mode(), ModelJob(job, self._catalogue, pool) as work:
-            colour, alpha = frame.apply(operation, params, work, *image.decode(source, frames[source.frame]))
-            raster, memory = image.encode(colour, alpha, _moved(source, operation, params), job.allocate)
+            raster, memory = layer.run(operation, params, work, frames, job.allocate)
         load += pool.load_seconds - loaded_before
         seconds = Seconds(load=load, compute=self._clock() - began - load)
-        return Result({role: raster}, [memory], self._report(work, seconds))
+        return Result({operation.roles[0]: raster}, [memory], self._report(work, seconds))
 
     def _ready_pool(self) -> tuple[Pool, float]:
         """The pool, and the seconds that importing torch for it took just now."""
@@ -128,15 +125,6 @@ def _check_frames(run: Run, frames: Sequence[memoryview]) -> None:
             raise BadRequest.field(f"{role} frame", raster.frame, f"0..{len(frames) - 1}")
         if frames[raster.frame].nbytes != raster.size_bytes:
             raise BadRequest.field(f"{role} bytes", frames[raster.frame].nbytes, str(raster.size_bytes))
-
-
-def _moved(raster: Raster, operation: Operation, params: object) -> Raster:
-    """The raster with its offset where the operation's change of scale puts it."""
-    if operation.output_size is None:
-        return raster
-    across, down = operation.output_size(max(1, abs(raster.x)), max(1, abs(raster.y)), params)
-    x, y = (0 if not at else size if at > 0 else -size for at, size in ((raster.x, across), (raster.y, down)))
-    return replace(raster, x=x, y=y)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -10,8 +10,11 @@ Pixels become canonical images on entry and pixels again on exit. In between:
 
 from __future__ import annotations
 
+import math
+
 import torch
 
+from samovar.card import ModelCard
 from samovar.operation import Operation
 from samovar.worker import alpha as transparency
 from samovar.worker import matting
@@ -32,7 +35,7 @@ def apply(
     level = transparency.constant(alpha)
     seen = image
     if level is None:
-        seen = transparency.grow_colour(image, alpha, _reach(operation, params, job), job.wrap)
+        seen = transparency.grow_colour(image, alpha, reach(operation, params, job), job.wrap)
     if operation.output_size is None:
         return torch.where(alpha > 0, _colour(operation, params, job, seen), image), alpha
     if level is None:
@@ -74,8 +77,17 @@ def _within(operation: Operation, params: object, job: ModelJob, image: Image) -
     return result + resize(beyond, height, width, job.wrap)
 
 
-def _reach(operation: Operation, params: object, job: ModelJob) -> int:
+def reach(operation: Operation, params: object, job: ModelJob) -> int:
     """How far hidden colour can have an effect: visible output reaches a little beyond visible input, so twice the
     receptive field of the model."""
+    return max((2 * card.receptive_field for card in _cards(operation, params, job)), default=DEFAULT_REACH)
+
+
+def pitch(operation: Operation, params: object, job: ModelJob) -> int:
+    """A part of a layer has to begin at a multiple of this, so that networks see it as they would in the whole."""
+    return math.lcm(*(card.multiple for card in _cards(operation, params, job)))
+
+
+def _cards(operation: Operation, params: object, job: ModelJob) -> list[ModelCard]:
     names = [info.name for info in operation.info().parameters if info.kind == "model"]
-    return 2 * max((job.card(getattr(params, name)).receptive_field for name in names), default=DEFAULT_REACH)
+    return [job.card(getattr(params, name)) for name in names]

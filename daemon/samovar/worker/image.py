@@ -62,13 +62,18 @@ def _positions(raster: Raster) -> list[int]:
 
 def decode(raster: Raster, frame: memoryview | bytearray | bytes) -> tuple[Image, Alpha | None]:
     """Colour and alpha of a raster; alpha is None where the raster has none."""
-    source = pixels(raster, frame)
-    colour = torch.empty((1, len(_positions(raster)), raster.height, raster.width))
+    return read(pixels(raster, frame), raster)
+
+
+def read(source: npt.NDArray[np.generic], raster: Raster) -> tuple[Image, Alpha | None]:
+    """Colour and alpha of an array (h, w, C) of pixels of a raster's kind."""
+    height, width = source.shape[:2]
+    colour = torch.empty((1, len(_positions(raster)), height, width))
     for channel, position in enumerate(_positions(raster)):
         _read_plane(source[..., position], colour[0, channel], raster.dtype)
     if not has_alpha(raster):
         return colour, None
-    alpha = torch.empty((1, 1, raster.height, raster.width))
+    alpha = torch.empty((1, 1, height, width))
     _read_plane(source[..., -1], alpha[0, 0], raster.dtype)
     return colour, alpha.clamp_(0, 1)
 
@@ -93,14 +98,29 @@ def encode(
     raster = Raster(height, width, like.channels, like.dtype, like.order, like.x, like.y)
     frame = allocate(raster.size_bytes)
     target = np.frombuffer(frame, NUMPY_DTYPES[raster.dtype]).reshape(height, width, raster.channels)
-    planes = list(zip(image[0], _positions(raster), strict=True))
+    write_colour(image, target, raster)
     if has_alpha(raster):
-        planes.append((torch.ones((height, width)) if alpha is None else alpha[0, 0], raster.channels - 1))
-    for top in range(0, height, BAND_ROWS):
-        for plane, position in planes:
-            band = plane[top : top + BAND_ROWS].numpy()
-            target[top : top + BAND_ROWS, :, position] = _quantised(band, raster.dtype)
+        _write_plane(torch.ones((height, width)) if alpha is None else alpha[0, 0], target[..., -1], raster.dtype)
     return raster, frame
+
+
+def write_colour(image: Image, target: npt.NDArray[np.generic], raster: Raster, where: Tensor | None = None) -> None:
+    """The colour into an array (H, W, C) of pixels of a raster's kind; not into its alpha.
+
+    where : (H, W) bool, the pixels to write; None writes all
+    """
+    for plane, position in zip(image[0], _positions(raster), strict=True):
+        _write_plane(plane, target[..., position], raster.dtype, where)
+
+
+def _write_plane(plane: Tensor, target: npt.NDArray[np.generic], dtype: str, where: Tensor | None = None) -> None:
+    for top in range(0, len(plane), BAND_ROWS):
+        band = slice(top, top + BAND_ROWS)
+        values = _quantised(plane[band].numpy(), dtype)
+        if where is None:
+            target[band] = values
+        else:
+            np.copyto(target[band], values, casting="unsafe", where=where[band].numpy())
 
 
 def _quantised(band: npt.NDArray[np.float32], dtype: str) -> npt.NDArray[np.float32]:

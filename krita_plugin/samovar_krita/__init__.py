@@ -1,4 +1,4 @@
-"""Samovar in Krita: two actions and a docker.
+"""Samovar in Krita: three actions and a docker.
 
 Krita imports this package when it starts. Nothing here touches the network or starts a program before the user opens
 the docker or calls an action.

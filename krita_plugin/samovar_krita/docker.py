@@ -6,6 +6,7 @@ from typing import Any
 
 from krita import DockWidget, Krita
 
+from . import selection
 from .desk import Desk, entry
 from .job import Request
 from .parameters import ParameterForm
@@ -43,7 +44,7 @@ class SamovarDocker(DockWidget):
 
     @entry
     def enterEvent(self, event: Any) -> None:
-        """The pointer comes: the picture may have been resized since."""
+        """The pointer comes: the picture may have been resized since, or something selected."""
         self._show_size()
 
     @entry
@@ -83,10 +84,10 @@ class SamovarDocker(DockWidget):
         result.setContentsMargins(0, 0, 0, 0)
         result.setFieldGrowthPolicy(QtWidgets.QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         result.addRow("Result:", self.placement_box)
-        result.addRow("", self.size_label)
         column.addWidget(self.operation_box)
         column.addLayout(self._form_place)
         column.addWidget(self._result_row)
+        column.addWidget(self.size_label)
         column.addLayout(buttons)
         column.addWidget(self.progress_bar)
         column.addWidget(self.status_label)
@@ -148,15 +149,9 @@ class SamovarDocker(DockWidget):
     @entry
     def _show_size(self, *_: object) -> None:
         document, request = Krita.instance().activeDocument(), self.request()
-        if document is None or request is None or not request.operation.resizes:
-            self.size_label.setText("")
-            return
-        width, height = document.width(), document.height()
-        if request.placement == "layer":
-            self.size_label.setText(f"layer × {request.factor:g}, canvas stays {width} × {height}")
-        else:
-            new_width, new_height = scaled_size(document, request.factor)
-            self.size_label.setText(f"{width} × {height} → {new_width} × {new_height} px")
+        text = _size(document, request) if document is not None and request is not None else ""
+        self.size_label.setText(text)
+        self.size_label.setVisible(bool(text))
 
     # --- what the user does -----------------------------------------------------------------------------------------
 
@@ -183,6 +178,7 @@ class SamovarDocker(DockWidget):
     @entry
     def run(self, *_: object) -> None:
         """The button: run what is set, or start the daemon if what it can do is not even known."""
+        self._show_size()  # what is selected may be news
         request = self.request()
         if request is None:
             self.desk.connect(True)
@@ -192,3 +188,24 @@ class SamovarDocker(DockWidget):
     @entry
     def _cancel(self, *_: object) -> None:
         self.desk.cancel()
+
+
+def _size(document: Any, request: Request) -> str:
+    """What becomes of the picture's size, or which part of it is worked on. Empty if neither is news."""
+    width, height = document.width(), document.height()
+    if not request.operation.resizes:
+        return _selected_size(document) if selection.applies(request.operation) else ""
+    if request.placement == "layer":
+        return f"layer × {request.factor:g}, canvas stays {width} × {height}"
+    new_width, new_height = scaled_size(document, request.factor)
+    return f"{width} × {height} → {new_width} × {new_height} px"
+
+
+def _selected_size(document: Any) -> str:
+    selected, node = document.selection(), document.activeNode()
+    if selected is None or node is None:
+        return ""
+    part = selection.extent(selected).intersected(node.bounds())
+    if part.isEmpty():
+        return "the selection is outside the layer"
+    return f"selection only: {part.width()} × {part.height()} px"

@@ -1,7 +1,8 @@
-"""Two actions under Tools, Scripts. `samovar_krita.action` gives them their place among Krita's keyboard shortcuts."""
+"""Three actions under Tools, Scripts. `samovar_krita.action` gives them their place among the keyboard shortcuts."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from krita import Extension, Krita
@@ -25,18 +26,20 @@ class SamovarExtension(Extension):
     @entry
     def createActions(self, window: Any) -> None:
         upscale = window.createAction("samovar_upscale", "Samovar: Upscale...", MENU)
-        upscale.triggered.connect(self.show_docker)
+        upscale.triggered.connect(partial(self.show_docker, "upscale"))
+        denoise = window.createAction("samovar_denoise", "Samovar: Denoise...", MENU)
+        denoise.triggered.connect(partial(self.show_docker, "denoise"))
         repeat = window.createAction("samovar_repeat", "Samovar: repeat last", MENU)
         repeat.triggered.connect(self.repeat)
 
     @entry
-    def show_docker(self, *_: object) -> None:
-        """Open the docker on "upscale" and have the daemon ready."""
+    def show_docker(self, operation: str, *_: object) -> None:
+        """Open the docker on an operation and have the daemon ready."""
         for docker in Krita.instance().dockers():
             if docker.objectName() == DOCKER_ID:
                 docker.setVisible(True)
                 docker.raise_()
-        self.desk.chosen.emit("upscale")
+        self.desk.chosen.emit(operation)
         self.desk.connect(True)
 
     @entry

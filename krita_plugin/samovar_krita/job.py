@@ -14,11 +14,11 @@ from __future__ import annotations
 import secrets
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import canvas
+from . import canvas, selection
 from .canvas import Source, Unsuitable
 from .placement import PLACEMENTS, Result
 from .samovar_link import RemoteError
@@ -72,13 +72,15 @@ class Job:
         self.id = secrets.token_hex(16)
         self.fraction, self.stage = 0.0, "reading"
         self.placed: Any = None
-        self._session, self._source, self._request = session, source, request
+        self._session, self._request = session, request
+        self._source, self._selected = selection.limited(source, request.operation)
         self._progressed, self._ended = progressed, ended
+        self._mask: memoryview | None = None
         self._pixels: memoryview | None = None
         self._report = Report()
         self._began = time.monotonic()
         self._state = READING
-        self._steps = Steps(canvas.read(source), progressed=self._read_some, done=self._have_read, failed=self._fail)
+        self._steps = Steps(self._read(), progressed=self._read_some, done=self._have_read, failed=self._fail)
 
     def cancel(self) -> None:
         """End the job now and leave everything as it is. Too late once Krita is adding the result."""
@@ -111,6 +113,11 @@ class Job:
 
     # --- the stages -------------------------------------------------------------------------------------------------
 
+    def _read(self) -> Generator[float, None, memoryview]:
+        if self._selected is not None:
+            self._mask = yield from selection.read(self._selected, self._source.name)
+        return (yield from canvas.read(self._source))
+
     def _read_some(self, fraction: float) -> None:
         self._show(_READ * fraction, "reading")
 
@@ -125,16 +132,23 @@ class Job:
             job=self.id, operation=self._request.operation.id, parameters=self._request.parameters,
             images={"image": self._source.raster},
         )  # fmt: skip
+        frames = [self._pixels]
+        if self._selected is not None and self._mask is not None:
+            run = replace(
+                run, region=self._selected.region(self._source.raster),
+                images={**run.images, selection.ROLE: self._selected.raster},
+            )  # fmt: skip
+            frames.append(self._mask)
         self._state = RUNNING
-        self._session.send(run, [self._pixels])
+        self._session.send(run, frames)
         self._show(_READ, "sending")
 
     def _place(self, done: Done, frames: list[memoryview]) -> None:
         self._report = done.report
         raster = done.images["image"]
-        growth = raster.width / self._source.raster.width
+        growth = raster.width / self._source.raster.width if self._selected is None else 1.0
         factor = self._request.factor if self._request.factor != 1.0 else growth
-        result = Result(raster, frames[raster.frame], factor, self._request.layer_name)
+        result = Result(raster, frames[raster.frame], factor, self._request.layer_name, self._mask)
         place = PLACEMENTS[self._request.placement][1]
         self._pixels, self._state = None, PLACING
         self._steps = Steps(
@@ -165,7 +179,7 @@ class Job:
         if self._state != ENDED:
             self._state = ENDED
             self._steps.cancel()
-            self._pixels = None
+            self._pixels = self._mask = None
             self._ended(sentence, succeeded)
 
 

@@ -20,6 +20,7 @@ from krita import Krita
 from .canvas import Source, Unsuitable, convert, strips
 from .colorspace import ColorSpace
 from .samovar_link.messages import Raster
+from .selection import clear_unselected
 from .steps import HELD, Work
 
 RESOLUTION_STRATEGY = "Bicubic"
@@ -30,22 +31,28 @@ class Result:
     """What came back for a source.
 
     factor : by how much the picture grew; tells the size of a new document
+    mask : for a patch, how much of each pixel was selected
     """
 
     raster: Raster
     pixels: memoryview
     factor: float
     name: str
+    mask: memoryview | None = None
 
 
 Placement = Callable[[Source, Result], Work]
 
 
 def as_layer(source: Source, result: Result) -> Work:
-    """A layer above the source with the same upper left corner; the canvas keeps its size. Returns the layer."""
+    """A layer above the source with the same upper left corner, or a patch at its place; the canvas keeps its size.
+
+    Returns the layer.
+    """
     document = _open(source)
     node = document.createNode(result.name, "paintlayer")
-    yield from fill(document, node, result, source.bounds.x(), source.bounds.y())
+    corner = (source.bounds.x(), source.bounds.y()) if result.mask is None else (result.raster.x, result.raster.y)
+    yield from fill(document, node, result, *corner)
     yield HELD
     _add_above(document, node, source)
     return node
@@ -108,7 +115,10 @@ def fill(document: Any, node: Any, result: Result, x: int, y: int) -> Generator[
     direct = space.is_encoded and space.travels == received
     row_bytes = raster.width * received.pixel_bytes
     for top, rows in strips(raster.width, raster.height):
-        strip: Any = bytes(result.pixels[top * row_bytes : (top + rows) * row_bytes])  # Krita takes no memoryview
+        strip: Any = bytearray(result.pixels[top * row_bytes : (top + rows) * row_bytes])  # Krita takes no memoryview
+        if result.mask is not None:
+            mask = result.mask[top * raster.width : (top + rows) * raster.width]
+            clear_unselected(strip, mask, received.pixel_bytes)
         if not direct:
             strip = convert(document, strip, raster.width, rows, received, space)
         node.setPixelData(strip, x, y + top, raster.width, rows)

@@ -1,0 +1,109 @@
+"""Which part of a layer a selection leaves to a job: what is sent of the layer, what comes back, what is shown of it.
+
+Rules:
+1. Only operations that take a mask are limited; those that resize work on the whole layer.
+2. What comes back is the intersection of the selection's bounds with the layer's. Sent is that with a margin, more than
+   any model looks around itself, so that the result is the same as if the whole layer had been sent.
+3. The selection goes as it is, soft or not. The daemon blends by it.
+4. Where nothing is selected the patch is clear: a layer that is not opaque would else be seen twice there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from mmap import mmap
+from typing import Any
+
+from .canvas import Source, Unsuitable, strips
+from .qt import QtCore
+from .samovar_link.messages import OperationInfo, Raster, Rectangle
+
+ROLE = "mask"
+
+MARGIN_PIXELS = 128
+"""Twice the largest receptive field of a model that keeps the size is 56."""
+
+GRID_PIXELS = 32
+"""Models see a grid of pitch 4 or so that begins at the layer's corner; what is sent begins on it too."""
+
+_UNSELECTED = re.compile(rb"\0+")
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Part of a layer that is selected.
+
+    bounds : what comes back, in the document's coordinates
+    fetch : (x, y, width, height) -> one byte a pixel, 0 not selected, 255 fully
+    """
+
+    bounds: Any
+    fetch: Callable[[int, int, int, int], Any]
+
+    @property
+    def raster(self) -> Raster:
+        """Describes what `read` returns, the second frame of the job."""
+        box = self.bounds
+        return Raster(box.height(), box.width(), 1, "u8", "rgba", box.x(), box.y(), frame=1)
+
+    def region(self, sent: Raster) -> Rectangle:
+        """The bounds in pixels of what is sent of the layer."""
+        box = self.bounds
+        return Rectangle(box.x() - sent.x, box.y() - sent.y, box.width(), box.height())
+
+
+def applies(operation: OperationInfo) -> bool:
+    """Whether a selection limits the operation."""
+    return ROLE in operation.optional_roles
+
+
+def limited(source: Source, operation: OperationInfo) -> tuple[Source, Selected | None]:
+    """What is to be sent of a layer, and which part of it is selected. None if nothing limits. Raises Unsuitable."""
+    selection = source.document.selection() if applies(operation) else None
+    if selection is None:
+        return source, None
+    bounds = extent(selection).intersected(source.bounds)
+    if bounds.isEmpty():
+        raise Unsuitable(f"The selection holds nothing of “{source.name}”.")
+    # Of its own from here on: the user may select something else while it is being read.
+    return replace(source, bounds=_around(bounds, source.bounds)), Selected(bounds, selection.duplicate().pixelData)
+
+
+def extent(selection: Any) -> Any:
+    """The bounds of a selection in the document's coordinates."""
+    return QtCore.QRect(selection.x(), selection.y(), selection.width(), selection.height())
+
+
+def read(selected: Selected, name: str) -> Generator[float, None, memoryview]:
+    """The selection's pixels. Yields the fraction done. Raises Unsuitable if none of them is selected."""
+    raster = selected.raster
+    pixels, found = memoryview(mmap(-1, raster.size_bytes)), False
+    for top, rows in strips(raster.width, raster.height):
+        strip = bytes(selected.fetch(raster.x, raster.y + top, raster.width, rows))
+        if len(strip) != rows * raster.width:
+            raise Unsuitable("Krita did not hand out the selection.")
+        pixels[top * raster.width : (top + rows) * raster.width] = strip
+        found = found or strip.count(0) < len(strip)
+        yield (top + rows) / raster.height
+    if not found:
+        raise Unsuitable(f"The selection holds nothing of “{name}”.")
+    return pixels
+
+
+def clear_unselected(pixels: bytearray, mask: memoryview, pixel_bytes: int) -> None:
+    """Make those pixels transparent whose byte of the mask is 0."""
+    for run in _UNSELECTED.finditer(mask):
+        start, stop = run.start() * pixel_bytes, run.end() * pixel_bytes
+        pixels[start:stop] = bytes(stop - start)
+
+
+def _around(part: Any, layer: Any) -> Any:
+    """The part with a margin, within the layer, beginning on the layer's grid."""
+    left, top = (
+        at - (at - MARGIN_PIXELS - start) % GRID_PIXELS - MARGIN_PIXELS
+        for at, start in ((part.x(), layer.x()), (part.y(), layer.y()))
+    )
+    right, bottom = part.x() + part.width() + MARGIN_PIXELS, part.y() + part.height() + MARGIN_PIXELS
+    return QtCore.QRect(left, top, right - left, bottom - top).intersected(layer)

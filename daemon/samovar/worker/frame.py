@@ -4,8 +4,8 @@ Pixels become canonical images on entry and pixels again on exit. In between:
 - the operation gets colour within 0..1, with visible colour grown outward under alpha 0 (see `alpha`);
 - a picture whose three channels are equal goes through as gray, so that a gray page in a colour document gets no tint;
 - what a float layer has beyond 0..1 goes past the operation, is resized by the plain kernel and added again;
-- alpha, and what lies hidden where it is 0, stay as they are, unless the operation changes the size. Then a constant
-  alpha is the result's; a picture with holes goes through the operation on black and on white (see `matting`).
+- alpha stays as it is, unless the operation changes the size. Then a constant alpha is the result's; a picture with
+  holes goes through the operation on black and on white (see `matting`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def apply(
     if level is None:
         seen = transparency.grow_colour(image, alpha, reach(operation, params, job), job.wrap)
     if operation.output_size is None:
-        return torch.where(alpha > 0, _colour(operation, params, job, seen), image), alpha
+        return _colour(operation, params, job, seen), alpha
     if level is None:
         return _twice(operation, params, job, seen, alpha)
     result = _colour(operation, params, job, seen)

@@ -6,6 +6,8 @@ Rules:
    any model looks around itself, so that the result is the same as if the whole layer had been sent.
 3. The selection goes as it is, soft or not. The daemon blends by it.
 4. Where nothing is selected the patch is clear: a layer that is not opaque would else be seen twice there.
+   Where something is, a see-through layer is seen twice as long as the user shows it under its patch: no alpha of a
+   patch in normal mode can replace what lies below.
 """
 
 from __future__ import annotations

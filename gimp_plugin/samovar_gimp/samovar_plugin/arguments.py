@@ -19,11 +19,22 @@ FACTOR = "scale"
 
 IMAGE, LAYER, SELECTION = "image", "layer", "selection"
 
-_SCOPES = {
+_RESIZING = {
     IMAGE: ("Whole image", "Scale the image with all its layers, and put the result above the layer"),
     LAYER: ("Layer only", "Put the result above the layer, centred on it; the canvas stays as it is"),
-    SELECTION: ("Selection to new layer", "Send only what is selected; the result is centred on it, with a layer mask"),
+    SELECTION: (
+        "Selection to new layer",
+        "Scale only what is selected; the result is centred on it, with a layer mask",
+    ),
 }
+_KEEPING = {
+    SELECTION: (
+        "Selection",
+        "Change only what is selected, softly where it is so; all of the layer without a selection",
+    ),
+    LAYER: ("Whole layer", "Change all of the layer, whatever is selected"),
+}
+"""The first one is the default: as in GIMP's own filters, a selection limits what keeps the size."""
 
 
 def add(procedure: Gimp.Procedure, operation: OperationInfo, models: Iterable[ModelInfo]) -> None:
@@ -31,7 +42,7 @@ def add(procedure: Gimp.Procedure, operation: OperationInfo, models: Iterable[Mo
     adder = _Adder(procedure, [model for model in models if operation.id in model.operations])
     for info in operation.parameters:
         adder.parameter(info)
-    scopes = [(id, *texts) for id, texts in _SCOPES.items() if operation.resizes or id != IMAGE]
+    scopes = [(id, *texts) for id, texts in (_RESIZING if operation.resizes else _KEEPING).items()]
     adder.choice(SCOPE, "Scope", "What is sent, and where the result goes", scopes, scopes[0][0])
 
 

@@ -17,7 +17,7 @@ from samovar_link import DaemonUnavailable, Done, Progress, RemoteError, Run, co
 from samovar_link.messages import OperationInfo, Report, Value
 
 from . import arguments, offer
-from .placing import Placing, place
+from .placing import Placing, place, place_in_copy
 from .source import Source, Unsuitable, choose
 
 
@@ -57,46 +57,71 @@ class Call:
             if not ask(procedure, config, self.operation, lambda: self._foretell(image, drawables, config)):
                 return Gimp.PDBStatusType.CANCEL
         scope = config.get_property(arguments.SCOPE)
-        source = choose(image, drawables, scope)
+        source = choose(image, drawables, scope, context=self._sees_around)
         parameters = arguments.values(config, self.operation)
-        result = self._work(source, parameters)
+        covers = self.operation.resizes or source.hides_what_is_below
+        blend = source.selected and not covers and self._takes_mask
+        result = self._work(source, parameters, blend)
         if result is None:
             return Gimp.PDBStatusType.CANCEL
         done, pixels = result
         raster = done.images["image"]
         name = _layer_name(self.operation, done.report)
-        factor = float(parameters.get(arguments.FACTOR, raster.width / source.area.width))
-        hide = self.operation.resizes and scope != arguments.SELECTION
-        place(source, raster, pixels, Placing(scope, name, factor, hide))
+        if blend:
+            place_in_copy(source, raster, pixels, name)
+        else:
+            factor = float(parameters.get(arguments.FACTOR, raster.width / source.area.width))
+            hide = scope != arguments.SELECTION if self.operation.resizes else not covers
+            place(source, raster, pixels, Placing(scope, name, factor, hide))
         Gimp.displays_flush()
         return Gimp.PDBStatusType.SUCCESS
+
+    @property
+    def _takes_mask(self) -> bool:
+        return "mask" in self.operation.optional_roles
+
+    @property
+    def _sees_around(self) -> bool:
+        """Whether it computes a region: all do but those that only pass on what they got, which take no mask either."""
+        return self.operation.resizes or self._takes_mask
 
     def _foretell(self, image: Gimp.Image, drawables: list[Gimp.Drawable], config: Gimp.ProcedureConfig) -> str:
         """One line for the dialog: the size now and then, or why it cannot be done."""
         scope = config.get_property(arguments.SCOPE)
         try:
-            area = choose(image, drawables, scope).area
+            source = choose(image, drawables, scope)
         except Unsuitable as error:
             return str(error)
+        area = source.area
+        if not self.operation.resizes:
+            part = "What is selected of the layer" if source.selected else "The whole layer"
+            return f"{part}: {area.width} × {area.height} pixels"
         factor = arguments.values(config, self.operation).get(arguments.FACTOR, 1.0)
         whole = scope == arguments.IMAGE
         size = (image.get_width(), image.get_height()) if whole else (area.width, area.height)
         width, height = (arguments.scaled(side, float(factor)) for side in size)
         return f"{size[0]} × {size[1]} to {width} × {height} pixels"
 
-    def _work(self, source: Source, parameters: dict[str, Value]) -> tuple[Done, memoryview] | None:
-        """Let the daemon work; None if somebody cancelled the job there."""
+    def _work(self, source: Source, parameters: dict[str, Value], blend: bool) -> tuple[Done, memoryview] | None:
+        """Let the daemon work; None if somebody cancelled the job there.
+
+        blend : let the result come back mixed with the layer's own pixels, as much as each is selected
+        """
         title = self.operation.title
         Gimp.progress_init(f"{title}: reaching Samovar")
         with connect_or_start("gimp", self.version, daemon_command(offer.FOLDER)) as client:
             raster, pixels = source.read()
+            images, frames = {"image": raster}, [pixels]
+            if blend and (mask := source.selection()) is not None:
+                images["mask"] = source.selection_raster
+                frames.append(mask)
             job = secrets.token_hex(16)
-            run = Run(job, self.operation.id, parameters=parameters, images={"image": raster})
+            run = Run(job, self.operation.id, parameters=parameters, images=images, region=source.region)
             Gimp.progress_set_text(title)
-            message, frames = client.run(run, [pixels], Meter(title).show)
+            message, results = client.run(run, frames, Meter(title).show)
         if not isinstance(message, Done):
             return None
-        return message, frames[message.images["image"].frame]
+        return message, results[message.images["image"].frame]
 
 
 class Meter:

@@ -2,6 +2,9 @@
 
 Everything that can fail was done before the first change: the result is here, whole. The source's own pixels are never
 written to.
+
+Of a layer that shows what is below it (transparent, blended, masked), a changed part cannot lie on top: both would
+show. There the new layer is a copy of all the source with the part in it, and the source is hidden.
 """
 
 from __future__ import annotations
@@ -47,12 +50,28 @@ def place(source: Source, raster: Raster, pixels: memoryview, how: Placing) -> G
             image.scale(*(scaled(side, how.factor) for side in (image.get_width(), image.get_height())))
         if layer is None:
             layer = _insert(source, how.name, raster.channels, raster.width, raster.height)
-        else:
+        elif (raster.width, raster.height) != (source.area.width, source.area.height):
             layer.scale(raster.width, raster.height, False)  # GIMP interpolates the mask
         layer.set_offsets(*_corner(source, raster, how.scope))
-        _write(layer, babl_name(raster), raster.width, raster.height, pixels)
+        _write(layer, babl_name(raster), Rectangle(0, 0, raster.width, raster.height), pixels)
         if how.hide:
             source.layer.set_visible(False)
+    finally:
+        image.undo_group_end()
+    return layer
+
+
+def place_in_copy(source: Source, raster: Raster, pixels: memoryview, name: str) -> Gimp.Layer:
+    """Put a result of the area's size into a copy of the source, shown in its stead, and return the copy."""
+    image, old = source.image, source.layer
+    layer = old.copy()
+    layer.set_name(name)
+    layer.set_visible(True)
+    _write(layer, babl_name(raster), source.area, pixels)
+    image.undo_group_start()
+    try:
+        image.insert_layer(layer, old.get_parent(), image.get_item_position(old))
+        old.set_visible(False)
     finally:
         image.undo_group_end()
     return layer
@@ -73,7 +92,7 @@ def _insert(source: Source, name: str, channels: int, width: int, height: int) -
 def _add_mask(layer: Gimp.Layer, area: Rectangle, mask: bytes) -> None:
     channel = layer.create_mask(Gimp.AddMaskType.WHITE)
     layer.add_mask(channel)
-    _write(channel, MASK_FORMAT, area.width, area.height, memoryview(mask))
+    _write(channel, MASK_FORMAT, Rectangle(0, 0, area.width, area.height), memoryview(mask))
     layer.set_edit_mask(False)
 
 
@@ -85,9 +104,10 @@ def _corner(source: Source, raster: Raster, scope: str) -> tuple[int, int]:
     return x - (raster.width - source.area.width) // 2, y - (raster.height - source.area.height) // 2
 
 
-def _write(drawable: Gimp.Drawable, format: str, width: int, height: int, pixels: memoryview) -> None:
-    """Fill the drawable. GEGL takes a wrong length without a word and writes nothing: it was checked on receipt."""
+def _write(drawable: Gimp.Drawable, format: str, area: Rectangle, pixels: memoryview) -> None:
+    """Fill part of the drawable. GEGL takes a wrong length without a word and writes nothing: it was checked on
+    receipt."""
     buffer: Gegl.Buffer = drawable.get_buffer()
-    buffer.set(rectangle(Rectangle(0, 0, width, height)), format, pixels)
+    buffer.set(rectangle(area), format, pixels)
     buffer.flush()
-    drawable.update(0, 0, width, height)
+    drawable.update(area.x, area.y, area.width, area.height)

@@ -1,4 +1,4 @@
-"""What is sent: part of a layer, as pixels that lose nothing on the way.
+"""What is sent: part of a layer and what lies around it, as pixels that lose nothing on the way.
 
 Pixels leave GIMP sRGB-encoded with straight alpha, in the layer's own channels. 8-bit images go as u8, 16-bit ones as
 u16. Whatever would lose values by that goes as float: more bits, linear light, or a profile wider than sRGB.
@@ -21,11 +21,13 @@ class Unsuitable(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """Part of a layer. `area` counts from the layer's corner; `selected` means that the selection shapes it."""
+    """Part of a layer. `area` is worked on, `seen` is sent: there is more of it, so that no seam shows where the area
+    ends. Both count from the layer's corner. `selected` means that the selection shapes the area."""
 
     image: Gimp.Image
     layer: Gimp.Layer
     area: Rectangle
+    seen: Rectangle
     selected: bool
 
     @property
@@ -34,42 +36,85 @@ class Source:
         _, x, y = self.layer.get_offsets()
         return x + self.area.x, y + self.area.y
 
+    @property
+    def region(self) -> Rectangle | None:
+        """The area within what is seen; None if it is all of it."""
+        area, seen = self.area, self.seen
+        return None if area == seen else Rectangle(area.x - seen.x, area.y - seen.y, area.width, area.height)
+
     def read(self) -> tuple[Raster, bytes]:
-        """The area's pixels."""
-        x, y = self.corner
+        """The pixels that are sent."""
+        seen = self.seen
+        _, x, y = self.layer.get_offsets()
         channels = (1 if self.layer.is_gray() else 3) + self.layer.has_alpha()
-        raster = Raster(self.area.height, self.area.width, channels, _dtype(self.image, self.layer), x=x, y=y)
-        buffer = self.layer.get_buffer()
-        return raster, buffer.get(rectangle(self.area), 1.0, babl_name(raster), Gegl.AbyssPolicy.NONE)
+        raster = Raster(seen.height, seen.width, channels, _dtype(self.image, self.layer), x=x + seen.x, y=y + seen.y)
+        return raster, self._read(self.layer, seen, babl_name(raster))
 
     def mask(self) -> bytes | None:
         """What of the area shows, by layer mask and selection; None if all of it does. Linear, u16."""
-        masks = []
-        if (mask := self.layer.get_mask()) is not None and self.layer.get_apply_mask():
-            masks.append(mask.get_buffer().get(rectangle(self.area), 1.0, MASK_FORMAT, Gegl.AbyssPolicy.NONE))
-        if self.selected:
-            area = Rectangle(*self.corner, self.area.width, self.area.height)
-            channel = self.image.get_selection().get_buffer()
-            masks.append(channel.get(rectangle(area), 1.0, MASK_FORMAT, Gegl.AbyssPolicy.NONE))
-        masks = [mask for mask in masks if mask.count(b"\xff") != len(mask)]
+        masks = [mask for mask in (self._layer_mask(), self.selection()) if mask and not _full(mask)]
         return _product(*masks) if len(masks) == 2 else masks[0] if masks else None
+
+    def selection(self) -> bytes | None:
+        """How much each pixel of the area is selected; None if that does not matter. Linear, u16."""
+        if not self.selected:
+            return None
+        area = Rectangle(*self.corner, self.area.width, self.area.height)
+        return self._read(self.image.get_selection(), area, MASK_FORMAT)
+
+    @property
+    def selection_raster(self) -> Raster:
+        """How `selection` lies in the image, as the second frame of a message."""
+        x, y = self.corner
+        return Raster(self.area.height, self.area.width, 1, "u16", x=x, y=y, frame=1)
+
+    @property
+    def hides_what_is_below(self) -> bool:
+        """Whether a result on top of the area covers it, rather than adding to what shows through."""
+        layer = self.layer
+        if layer.get_opacity() < 100 or layer.get_mode() != Gimp.LayerMode.NORMAL:
+            return False
+        if (mask := self._layer_mask()) and not _full(mask):
+            return False
+        return not layer.has_alpha() or _full(self._read(layer, self.area, "Y'A u16"), 2, 4)
+
+    def _layer_mask(self) -> bytes | None:
+        mask = self.layer.get_mask() if self.layer.get_apply_mask() else None
+        return None if mask is None else self._read(mask, self.area, MASK_FORMAT)
+
+    @staticmethod
+    def _read(drawable: Gimp.Drawable, area: Rectangle, format: str) -> bytes:
+        return drawable.get_buffer().get(rectangle(area), 1.0, format, Gegl.AbyssPolicy.NONE)
 
 
 MASK_FORMAT = "Y u16"
 """Not "Y' u16": that would push a half selected pixel through the sRGB curve."""
 
+CONTEXT = 128
+"""Pixels around a selection that are sent along: more than any model looks around itself (2 * 48 with alpha)."""
+GRID = 64
+"""What is sent begins at a multiple of this, so that models which halve the picture see it as in the whole layer."""
 
-def choose(image: Gimp.Image, drawables: list[Gimp.Drawable], scope: str) -> Source:
-    """The part of the image that the scope means. Raises Unsuitable."""
+
+def choose(image: Gimp.Image, drawables: list[Gimp.Drawable], scope: str, context: bool = True) -> Source:
+    """The part of the image that the scope means, with what lies around it if wanted. Raises Unsuitable."""
     layer = _single_layer(drawables)
     whole = Rectangle(0, 0, layer.get_width(), layer.get_height())
     _, anything, *_ = Gimp.Selection.bounds(image)
     if scope != SELECTION or not anything:  # nothing selected means everything, as in GIMP's own filters
-        return Source(image, layer, whole, False)
+        return Source(image, layer, whole, whole, False)
     overlaps, x, y, width, height = layer.mask_intersect()
     if not overlaps:
         raise Unsuitable("The selection does not touch the layer; select part of it, or choose another scope.")
-    return Source(image, layer, Rectangle(x, y, width, height), True)
+    area = Rectangle(x, y, width, height)
+    return Source(image, layer, area, _around(area, whole) if context else area, True)
+
+
+def _around(area: Rectangle, whole: Rectangle) -> Rectangle:
+    """The area with its context, as far as there is a layer."""
+    x, y = (max(0, start - CONTEXT) // GRID * GRID for start in (area.x, area.y))
+    right, bottom = area.x + area.width + CONTEXT, area.y + area.height + CONTEXT
+    return Rectangle(x, y, min(right, whole.width) - x, min(bottom, whole.height) - y)
 
 
 def _single_layer(drawables: list[Gimp.Drawable]) -> Gimp.Layer:
@@ -107,6 +152,11 @@ def _dtype(image: Gimp.Image, layer: Gimp.Layer) -> str:
         return "u8"
     encoded_16 = (Gimp.Precision.U8_LINEAR, Gimp.Precision.U16_NON_LINEAR, Gimp.Precision.U16_PERCEPTUAL)
     return "u16" if precision in encoded_16 else "f32"
+
+
+def _full(values: bytes, first: int = 0, step: int = 2) -> bool:
+    """Whether the largest u16 stands at byte `first`, and from there at every `step` bytes."""
+    return all(values[byte::step].count(b"\xff") * step == len(values) for byte in (first, first + 1))
 
 
 def _product(a: bytes, b: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from remote_gimp import RemoteGimp, prepare
@@ -35,3 +36,11 @@ def gimp(shared_console: RemoteGimp) -> RemoteGimp:
     shared_console.settle()
     shared_console.connection_file.unlink(missing_ok=True)
     return shared_console
+
+
+@pytest.fixture
+def linked(gimp: RemoteGimp, shared_daemon: Any, monkeypatch: pytest.MonkeyPatch) -> RemoteGimp:
+    """A GIMP whose plug-in finds the daemon, as does this process."""
+    gimp.connection_file.write_bytes(shared_daemon.connection_file.read_bytes())
+    monkeypatch.setenv("SAMOVAR_CONNECTION_FILE", str(shared_daemon.connection_file))
+    return gimp

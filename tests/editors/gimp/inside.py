@@ -4,8 +4,10 @@ A line in is [function, arguments, keywords] in JSON, a line out [result, error]
 pixels as hex. Globals (Gimp, Gegl) come from GIMP's batch interpreter.
 """
 
+import hashlib
 import json
 import os
+import random
 import socket
 import time
 import traceback
@@ -82,6 +84,35 @@ def pixels(drawable, format=None):
     owner = Gimp.Item.get_by_id(drawable)
     area = Gegl.Rectangle.new(0, 0, owner.get_width(), owner.get_height())
     return owner.get_buffer().get(area, 1.0, format, NONE).hex()
+
+
+def digest(drawable):
+    """Tells all pixels of a large layer apart from others."""
+    return hashlib.sha256(bytes.fromhex(pixels(drawable))).hexdigest()
+
+
+def scramble(layer, seed):
+    """Fill a layer with noise, in squares of 8 pixels so that it is soon saved."""
+    owner = Gimp.Item.get_by_id(layer)
+    width, height = owner.get_width(), owner.get_height()
+    numbers, rows = random.Random(seed), []
+    for _ in range(0, height, 8):
+        row = b"".join(numbers.randbytes(4) * 8 for _ in range(0, width, 8))
+        rows.append(row[: width * 4] * 8)
+    _fill(owner, "R'G'B'A u8", b"".join(rows)[: width * height * 4])
+
+
+def visible(image, format):
+    """What the whole image looks like; in the GEGL format of that name."""
+    owner = Gimp.Image.get_by_id(image)
+    shown = Gimp.Layer.new_from_visible(owner, owner, "visible")
+    found = pixels(shown.get_id(), format)
+    shown.delete()
+    return found
+
+
+def save(image, path):
+    Gimp.file_save(Gimp.RunMode.NONINTERACTIVE, Gimp.Image.get_by_id(image), Gio.File.new_for_path(path), None)
 
 
 def selection(image, x, y, width, height):
@@ -182,9 +213,13 @@ def _argument(spec):
 
 
 def _set(drawable, format, pixels):
+    _fill(drawable, format, bytes.fromhex(pixels))
+
+
+def _fill(drawable, format, pixels):
     area = Gegl.Rectangle.new(0, 0, drawable.get_width(), drawable.get_height())
     buffer = drawable.get_buffer()
-    buffer.set(area, format, bytes.fromhex(pixels))
+    buffer.set(area, format, pixels)
     buffer.flush()
     drawable.update(0, 0, drawable.get_width(), drawable.get_height())
 

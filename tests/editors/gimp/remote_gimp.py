@@ -7,8 +7,11 @@ keys or kill something while GIMP is busy, and one GIMP serves many tests.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
+import random
+import secrets
 import shutil
 import signal
 import socket
@@ -23,7 +26,8 @@ import debian_root
 import psutil
 
 from samovar.install import install_gimp
-from samovar_link import Status, StatusReport, connect
+from samovar_link import Done, Raster, Run, Status, StatusReport, connect
+from samovar_link.messages import Rectangle
 
 START_SECONDS = 90
 PROFILE = "(show-welcome-dialog no)\n"
@@ -163,11 +167,34 @@ def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
     return found
 
 
-def daemon_jobs() -> list[str]:
-    """Operations of the jobs that run or wait, as the daemon itself tells."""
+def noise(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+def plain_client(
+    operation: str, raster: Raster, pixels: bytes, region: Rectangle | None = None,
+    mask: tuple[Raster, bytes] | None = None, **parameters: Any,
+) -> bytes:  # fmt: skip
+    """What any client gets for the same request."""
+    images, frames = {"image": raster}, [pixels]
+    if mask is not None:
+        images["mask"] = dataclasses.replace(mask[0], frame=1)
+        frames.append(mask[1])
+    with connect("test", "") as client:
+        run = Run(secrets.token_hex(16), operation, parameters=parameters, images=images, region=region)
+        message, results = client.run(run, frames)
+        assert isinstance(message, Done)
+        return bytes(results[message.images["image"].frame])
+
+
+def daemon_jobs(working: bool = False) -> list[str]:
+    """Operations of the jobs that run or wait, as the daemon itself tells.
+
+    working : only of those that have got somewhere
+    """
     with connect("watcher", "") as client:
         client.send(Status())
         while True:
             message, _ = client.receive(5)
             if isinstance(message, StatusReport):
-                return [job.operation for job in message.jobs]
+                return [job.operation for job in message.jobs if job.fraction > 0 or not working]

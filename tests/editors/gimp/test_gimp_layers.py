@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 import random
-import secrets
 from array import array
 from pathlib import Path
-from typing import Any
 
 import pytest
-from remote_gimp import RemoteGimp
+from remote_gimp import RemoteGimp, noise, plain_client
 
 from samovar import card, operation
-from samovar_link import Done, Raster, Run, connect
+from samovar_link import Raster
+from samovar_link.messages import Rectangle
 
 pytestmark = [pytest.mark.editor, pytest.mark.slow]
 
 FAST = "waifu2x/upconv7-art"
-
-
-@pytest.fixture
-def linked(gimp: RemoteGimp, shared_daemon: Any, monkeypatch: pytest.MonkeyPatch) -> RemoteGimp:
-    """A GIMP whose plug-in finds the daemon, as does this process."""
-    gimp.connection_file.write_bytes(shared_daemon.connection_file.read_bytes())
-    monkeypatch.setenv("SAMOVAR_CONNECTION_FILE", str(shared_daemon.connection_file))
-    return gimp
-
-
-def noise(size: int) -> bytes:
-    return random.Random(size).randbytes(size)
-
-
-def plain_client(raster: Raster, pixels: bytes, **parameters: Any) -> bytes:
-    """What any client gets for the same request."""
-    with connect("test", "") as client:
-        run = Run(secrets.token_hex(16), "upscale", parameters=parameters, images={"image": raster})
-        message, frames = client.run(run, [pixels])
-        assert isinstance(message, Done)
-        return bytes(frames[0])
 
 
 def test_the_procedure_is_drawn_from_the_declaration(gimp: RemoteGimp) -> None:
@@ -71,7 +49,7 @@ def test_a_layer_with_alpha_and_offset_comes_back_twice_the_size_in_its_place(li
     assert (old["id"], old["size"], old["offset"], old["visible"]) == (layer, [66, 42], [10, -6], False)
     assert (bottom["id"], bottom["size"], bottom["visible"]) == (below, [128, 96], True)
     raster = Raster(21, 33, 4, x=5, y=-3)
-    expected = plain_client(raster, pixels, scale=2.0, model=FAST, noise=-1)
+    expected = plain_client("upscale", raster, pixels, scale=2.0, model=FAST, noise=-1)
     assert bytes.fromhex(linked.pixels(new["id"], "R'G'B'A u8")) == expected
 
 
@@ -90,7 +68,7 @@ def test_layer_scope_leaves_canvas_and_source_and_centres_the_result_on_it(linke
     assert linked.pixels(layer, "R'G'B' u8") == before
 
 
-def test_selection_scope_sends_only_its_bounds_and_masks_the_result(linked: RemoteGimp) -> None:
+def test_selection_scope_scales_its_bounds_as_they_would_be_in_the_whole_layer(linked: RemoteGimp) -> None:
     image = linked.image(64, 48)
     pixels = noise(40 * 30 * 4)
     layer = linked.layer(image, "RGBA_IMAGE", 40, 30, 10, 10, pixels.hex(), "R'G'B'A u8")
@@ -101,8 +79,10 @@ def test_selection_scope_sends_only_its_bounds_and_masks_the_result(linked: Remo
     new, old = linked.state(image)["layers"]
     assert (new["size"], new["offset"], new["mask"]) == ([24, 24], [10 - 6, 14 - 6], 0)
     assert old["visible"]
-    part = b"".join(pixels[(row * 40) * 4 : (row * 40 + 12) * 4] for row in range(4, 16))
-    expected = plain_client(Raster(12, 12, 4, x=10, y=14), part, scale=2.0, model=FAST, noise=-1)
+    region, raster = Rectangle(0, 4, 12, 12), Raster(30, 40, 4, x=10, y=10)
+    expected = plain_client("upscale", raster, pixels, region, scale=2.0, model=FAST, noise=-1)
+    whole = plain_client("upscale", raster, pixels, scale=2.0, model=FAST, noise=-1)
+    assert expected == b"".join(whole[row * 320 : row * 320 + 96] for row in range(8, 32))
     assert bytes.fromhex(linked.pixels(new["id"], "R'G'B'A u8")) == expected
 
 

@@ -17,6 +17,7 @@ from screen import Screen
 pytestmark = [pytest.mark.editor, pytest.mark.slow]
 
 SIZE = (1600, 1000)
+ENHANCE_FROM_BELOW = 14
 CANCEL = (1320, 982)
 """The button in the status bar of a window of that size, while a plug-in works."""
 
@@ -29,10 +30,12 @@ class Desk:
         self.window = screen.wait_for("GIMP$|GNU Image Manipulation")
         screen.place(self.window, 0, 0, *SIZE)
 
-    def picture(self, width: int, height: int) -> tuple[int, int]:
+    def picture(self, width: int, height: int, opaque: bool = False) -> tuple[int, int]:
         """A new image in the window, unchanged so far, and its layer."""
         image = self.gimp.image(width, height)
-        pixels = random.Random(1).randbytes(width * height * 4)
+        pixels = bytearray(random.Random(1).randbytes(width * height * 4))
+        if opaque:
+            pixels[3::4] = b"\xff" * (width * height)
         layer = self.gimp.layer(image, "RGBA_IMAGE", width, height, 0, 0, pixels.hex(), "R'G'B'A u8")
         self.gimp.clean(image)
         self.gimp.show(image)
@@ -44,6 +47,12 @@ class Desk:
 
     def press(self, *keys: str) -> None:
         self.screen.press(self.window, *keys)
+
+    def choose_filter(self, from_below: int, picture: Path) -> None:
+        """Take that entry of Filters > Enhance, counted from below: above there is now and then one more."""
+        self.press("alt+r", *["Up"] * ENHANCE_FROM_BELOW, "Right", *["Up"] * from_below)
+        self.screen.picture(picture)
+        self.press("Return")
 
     def dialog(self, title: str) -> str:
         found = self.screen.wait_for(title)
@@ -63,9 +72,7 @@ def desk(make_gimp: Callable[..., RemoteGimp], display: str, shared_daemon: Any)
 def test_from_the_menu_through_the_dialog_to_one_step_of_undo(desk: Desk, artifacts: Path) -> None:
     image, _ = desk.picture(60, 40)
     before = desk.everything(image)
-    desk.press("alt+r", "Down", "Down", "Right", "Up", "Up")  # Filters, Enhance, last but one
-    desk.screen.picture(artifacts / "gimp-menu.png")
-    desk.press("Return")
+    desk.choose_filter(2, artifacts / "gimp-menu.png")
 
     dialog = desk.dialog("Samovar: Upscale")
     desk.screen.press(dialog, "alt+a")  # the letter underlined in "Scale"
@@ -88,6 +95,31 @@ def test_from_the_menu_through_the_dialog_to_one_step_of_undo(desk: Desk, artifa
     status, message, _ = desk.gimp.samovar("upscale", image, [after[0]["layers"][0]["id"]], "WITH_LAST_VALS")
     assert status == "SUCCESS", message
     assert desk.gimp.state(image)["size"] == [540, 360]  # the 3 from the dialog, not the default 2
+
+
+@pytest.mark.parametrize("opaque", [False, True])  # a changed copy, or a patch
+def test_denoise_of_a_soft_selection_is_one_step_of_undo(desk: Desk, artifacts: Path, opaque: bool) -> None:
+    image, _ = desk.picture(240, 160, opaque)
+    desk.gimp.select(image, 80, 40, 90, 70, feather=16)
+    desk.gimp.clean(image)
+    before = desk.everything(image)
+    desk.choose_filter(4, artifacts / "gimp-denoise-menu.png")
+    dialog = desk.dialog("Samovar: Denoise")
+    desk.screen.hover(300, 800)
+    desk.screen.picture(artifacts / "gimp-denoise-dialog.png")
+    desk.screen.press(dialog, "alt+o")
+    wait_for(lambda: len(desk.gimp.state(image)["layers"]) == 2, 60, "the new layer")
+    wait_for(lambda: not desk.gimp.plugin_processes(), 10, "the end of the plug-in")
+    after = desk.everything(image)
+    desk.screen.picture(artifacts / "gimp-denoise-result.png")
+    new, old = after[0]["layers"]
+    assert (bool(new["mask"]), old["visible"]) == (opaque, opaque)
+    assert after[0]["selection"] == before[0]["selection"]
+
+    desk.press("ctrl+z")
+    wait_for(lambda: desk.everything(image) == before, 5, "undo of all of it")
+    desk.press("ctrl+y")
+    wait_for(lambda: desk.everything(image) == after, 5, "redo of all of it")
 
 
 def test_cancel_in_the_status_bar_ends_the_job_and_leaves_the_image(desk: Desk, artifacts: Path) -> None:

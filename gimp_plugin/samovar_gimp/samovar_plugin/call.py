@@ -60,7 +60,10 @@ class Call:
         source = choose(image, drawables, scope, context=self._sees_around)
         parameters = arguments.values(config, self.operation)
         covers = self.operation.resizes or source.hides_what_is_below
+        if not covers and source.layer.get_lock_visibility():
+            raise Unsuitable("The layer has to be hidden behind the result; unlock its visibility first.")
         blend = source.selected and not covers and self._takes_mask
+        mask = None if blend else source.mask()  # now: the user may go on with another selection
         result = self._work(source, parameters, blend)
         if result is None:
             return Gimp.PDBStatusType.CANCEL
@@ -72,7 +75,7 @@ class Call:
         else:
             factor = float(parameters.get(arguments.FACTOR, raster.width / source.area.width))
             hide = scope != arguments.SELECTION if self.operation.resizes else not covers
-            place(source, raster, pixels, Placing(scope, name, factor, hide))
+            place(source, raster, pixels, Placing(scope, name, factor, hide, mask))
         Gimp.displays_flush()
         return Gimp.PDBStatusType.SUCCESS
 

@@ -28,24 +28,25 @@ class Placing:
     scope : of `arguments`
     factor : what the canvas is scaled by, if that is the scope
     hide : whether the source stops being shown
+    mask : of the source's area, as it was when the work began; None if all of it shows
     """
 
     scope: str
     name: str
     factor: float
     hide: bool
+    mask: bytes | None
 
 
 def place(source: Source, raster: Raster, pixels: memoryview, how: Placing) -> Gimp.Layer:
     """Put the result into the image and return its layer."""
     image = source.image
-    mask = source.mask()
     layer: Gimp.Layer | None = None
     image.undo_group_start()
     try:
-        if mask is not None:
+        if how.mask is not None:
             layer = _insert(source, how.name, raster.channels, source.area.width, source.area.height)
-            _add_mask(layer, source.area, mask)
+            _add_mask(layer, source.area, how.mask)
         if how.scope == IMAGE:
             image.scale(*(scaled(side, how.factor) for side in (image.get_width(), image.get_height())))
         if layer is None:
@@ -64,13 +65,18 @@ def place(source: Source, raster: Raster, pixels: memoryview, how: Placing) -> G
 def place_in_copy(source: Source, raster: Raster, pixels: memoryview, name: str) -> Gimp.Layer:
     """Put a result of the area's size into a copy of the source, shown in its stead, and return the copy."""
     image, old = source.image, source.layer
-    layer = old.copy()
-    layer.set_name(name)
-    layer.set_visible(True)
-    _write(layer, babl_name(raster), source.area, pixels)
+    whole = Rectangle(0, 0, old.get_width(), old.get_height())
     image.undo_group_start()
     try:
-        image.insert_layer(layer, old.get_parent(), image.get_item_position(old))
+        layer = _insert(source, name, raster.channels, whole.width, whole.height)
+        layer.set_offsets(*old.get_offsets()[1:])
+        _copy(old, layer, whole)
+        _write(layer, babl_name(raster), source.area, pixels)
+        if (mask := old.get_mask()) is not None and old.get_apply_mask():
+            copied = layer.create_mask(Gimp.AddMaskType.WHITE)
+            layer.add_mask(copied)
+            _copy(mask, copied, whole)
+            layer.set_edit_mask(False)
         old.set_visible(False)
     finally:
         image.undo_group_end()
@@ -111,3 +117,10 @@ def _write(drawable: Gimp.Drawable, format: str, area: Rectangle, pixels: memory
     buffer.set(rectangle(area), format, pixels)
     buffer.flush()
     drawable.update(area.x, area.y, area.width, area.height)
+
+
+def _copy(old: Gimp.Drawable, new: Gimp.Drawable, area: Rectangle) -> None:
+    """Pixels alone, as they are: a copied text layer would be drawn anew some day, without the result."""
+    box, buffer = rectangle(area), new.get_buffer()
+    old.get_buffer().copy(box, Gegl.AbyssPolicy.NONE, buffer, box)
+    buffer.flush()

@@ -129,6 +129,8 @@ def _single_layer(drawables: list[Gimp.Drawable]) -> Gimp.Layer:
         raise Unsuitable("The layer is a floating selection; anchor it or make it a new layer first.")
     if layer.is_indexed():
         raise Unsuitable("The image has indexed colours; convert it first: Image > Mode > RGB.")
+    if any(effect.get_visible() for effect in layer.get_filters()):
+        raise Unsuitable("The layer has effects that the result would lack; merge or hide them first (Fx, in Layers).")
     return layer
 
 

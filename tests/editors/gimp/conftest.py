@@ -27,7 +27,7 @@ def make_gimp(newer_debian: Path) -> Iterator[Callable[..., RemoteGimp]]:
 @pytest.fixture(scope="session")
 def shared_console(make_gimp: Callable[..., RemoteGimp]) -> RemoteGimp:
     """One GIMP without windows for all tests, as starting takes seconds."""
-    return make_gimp(["gimp-console", "-n", "-i", "-f"])
+    return make_gimp(["gimp-console", "-n", "-i"])
 
 
 @pytest.fixture

@@ -67,6 +67,23 @@ def select(image, x, y, width, height, feather=0):
     owner.select_rectangle(Gimp.ChannelOps.REPLACE, x, y, width, height)
 
 
+def text(image, words):
+    """A text layer on top."""
+    owner = Gimp.Image.get_by_id(image)
+    made = Gimp.TextLayer.new(owner, words, Gimp.context_get_font(), 24.0, Gimp.Unit.pixel())
+    owner.insert_layer(made, None, 0)
+    return made.get_id()
+
+
+def kind(layer):
+    return type(Gimp.Item.get_by_id(layer)).__name__
+
+
+def add_effect(layer):
+    owner = Gimp.Item.get_by_id(layer)
+    owner.append_filter(Gimp.DrawableFilter.new(owner, "gegl:gaussian-blur", ""))
+
+
 def lock(layer):
     Gimp.Item.get_by_id(layer).set_lock_content(True)
     Gimp.Item.get_by_id(layer).set_lock_position(True)

@@ -162,6 +162,33 @@ def test_strength_0_keeps_every_value_of_16_bit(
     assert bytes.fromhex(linked.pixels(new["id"], format)) == sent
 
 
+@pytest.mark.parametrize("chosen", [False, True])
+def test_a_text_layer_gives_a_layer_of_pixels(linked: RemoteGimp, chosen: bool) -> None:
+    image = linked.image(160, 60)
+    layer = linked.text(image, "Samovar")
+    if chosen:
+        linked.select(image, 5, 5, 30, 20, feather=3)
+    before = linked.visible(image, "R'G'B'A u8")
+    status, message, _ = linked.samovar("denoise", image, [layer], strength=0.0)
+    assert status == "SUCCESS", message
+    new, old = linked.state(image)["layers"]
+    assert (linked.kind(old["id"]), linked.kind(new["id"])) == ("TextLayer", "Layer")
+    assert new["size"] == old["size"]
+    assert linked.visible(image, "R'G'B'A u8") == before
+
+
+def test_what_would_look_wrong_is_told_in_one_sentence_before_anything_is_sent(linked: RemoteGimp) -> None:
+    image, layer, _ = see_through(linked, "transparent")
+    effects = linked.layer(image, "RGB_IMAGE", 20, 20)
+    linked.lock(layer)
+    linked.add_effect(effects)
+    before = linked.state(image)
+    for each, word in ((layer, "unlock its visibility"), (effects, "effects")):
+        status, message, _ = linked.samovar("denoise", image, [each])
+        assert status == "EXECUTION_ERROR" and word in message and "\n" not in message, message
+    assert linked.state(image) == before
+
+
 def test_a_selection_beside_the_layer_is_told_in_one_sentence(linked: RemoteGimp) -> None:
     image = linked.image(64, 64)
     layer = linked.layer(image, "RGB_IMAGE", 20, 20)

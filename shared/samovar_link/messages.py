@@ -181,7 +181,8 @@ class Run:
 
     Carries everything that decides the outcome. `job` is chosen by the client and unique (a random hex string of
     32 characters is); all answers carry it. `images` maps a role of the operation to its raster. Of the layer, the
-    pixels around `region` are seen, but only those in it are computed and come back, at their place.
+    pixels around `region` are seen, but only those in it are computed and come back, at their place. What lies in
+    `viewport` is computed first. With `stream`, parts of the result come with `Progress` as they are finished.
     """
 
     job: str
@@ -195,17 +196,25 @@ class Run:
     priority: str = "interactive"
     keep_alive_seconds: float = 300.0
     seed: int = 0
+    stream: bool = False
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Daemon -> client. `fraction` (0..1) never decreases within a job. `stage` is one word or two for the user."""
+    """Daemon -> client. `fraction` (0..1) never decreases within a job. `stage` is one word or two for the user.
+
+    Of a job that asked to `stream`, `images` may hold a finished part of the result, placed by its x and y as that of
+    `whole`, which describes the result as `Done` will. Parts are for showing: some may be missing (they are not kept
+    for a client that does not read), and where the operation goes on after the network they only come close. All pixels
+    come again with `Done`.
+    """
 
     job: str
     fraction: float
     stage: str = ""
     eta_seconds: float | None = None
     images: dict[str, Raster] = field(default_factory=dict)
+    whole: Raster | None = None
 
 
 @dataclass(frozen=True)

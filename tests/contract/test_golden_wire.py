@@ -79,7 +79,11 @@ EXAMPLES: dict[str, Message] = {
         keep_alive_seconds=-1.0, seed=1 << 40,
     ),
     "Run, bare": Run(JOB, "identity"),
+    "Run, streaming": Run(JOB, "upscale", images={"image": Raster(3, 5, 4)}, stream=True),
     "Progress": Progress(JOB, 0.25, "tiles", eta_seconds=1.5, images={"image": Raster(1, 1, 3, x=64, y=128)}),
+    "Progress, part": Progress(
+        JOB, 0.5, images={"image": Raster(2, 4, 4, x=8, y=2)}, whole=Raster(6, 10, 4, x=-2, y=2)
+    ),
     "Done": Done(
         JOB, images={"image": Raster(6, 10, 4, "f32")},
         report=Report(

@@ -6,6 +6,7 @@ hypothesis. Models with more than HEAVY_BYTES of weights get one tiny example of
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import sys
 from collections.abc import Callable
@@ -144,9 +145,13 @@ def values(pixels: Pixels) -> Pixels:
 
 def seen(pixels: Pixels) -> Pixels:
     """Colour as much as it is seen, and alpha."""
-    numbers = values(pixels)
+    return composed(values(pixels))
+
+
+def composed(numbers: Pixels) -> Pixels:
+    """As `seen`, of `values`."""
     if numbers.shape[2] in (2, 4):
-        numbers[..., :-1] *= numbers[..., -1:]
+        numbers = np.concatenate([numbers[..., :-1] * numbers[..., -1:], numbers[..., -1:]], -1)
     return numbers
 
 
@@ -269,6 +274,34 @@ def test_an_operation_that_keeps_the_size_keeps_alpha_and_what_is_hidden(case: C
     assert made[..., -1].tobytes() == layer[..., -1].tobytes()
     hidden = layer[..., -1] == 0
     assert made[hidden].tobytes() == layer[hidden].tobytes()
+
+
+@clause(CASES, layer=layers(), data=st.data())
+def test_what_is_shown_while_it_comes_is_the_result_and_changes_nothing_of_it(
+    case: Case, layer: Pixels, data: st.DataObject
+) -> None:
+    height, width, _ = layer.shape
+    x, y = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    view = Rectangle(x, y, data.draw(st.integers(1, width - x)), data.draw(st.integers(1, height - y)))
+    laboratory = None if case.heavy else in_small_tiles()
+    masks = {"mask": noise(height, width, 1)} if case.keeps_size and data.draw(st.booleans()) else {}
+    place = {"raster": {"x": -3, "y": 5}, "masks": masks}
+    plain = case.run(layer, laboratory, **place)
+    shown = case.run(layer, laboratory, **place, message={"stream": True, "viewport": view})
+    assert shown.pixels.tobytes() == plain.pixels.tobytes() and not plain.parts
+    made = shown.result.images["image"]
+    painted = np.full(made.height * made.width, False).reshape(made.height, made.width)
+    for progress, pixels in shown.parts:
+        part = progress.images["image"]
+        assert dataclasses.replace(made, frame=0) == progress.whole
+        rows, columns = (
+            slice(start, start + length)
+            for start, length in ((part.y - made.y, part.height), (part.x - made.x, part.width))
+        )
+        painted[rows, columns] = True
+        inside = np.clip(values(shown.pixels[rows, columns]), 0, 1)
+        assert np.abs(composed(inside) - composed(np.clip(values(pixels), 0, 1))).max() <= LEVEL
+    assert painted.all() or masks
 
 
 @clause(CASES, layer=layers(), share=st.floats(0, 0.99))

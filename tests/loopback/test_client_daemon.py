@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import signal
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from samovar_link import Client, DaemonUnavailable, Raster, Run, connect, connect_or_start
 from samovar_link.discovery import ConnectionFile
-from samovar_link.messages import Done, Stop, Stopping
+from samovar_link.messages import Done, Progress, Rectangle, Stop, Stopping
 
 
 class Daemon(Protocol):
@@ -51,6 +52,33 @@ def test_a_layer_goes_through_the_daemon_and_back(here: Daemon, scheme: str) -> 
             run, frames = identity(side)
             done, images = client.run(run, frames)
             assert isinstance(done, Done) and images[done.images["image"].frame] == frames[0]
+
+
+@pytest.mark.slow
+def test_finished_tiles_come_before_the_end_and_are_parts_of_it(here: Daemon) -> None:
+    raster = Raster(300, 560, 3, x=10, y=-20)
+    run = Run(
+        "streamed", "upscale", {"model": "waifu2x/upconv7-art"}, {"image": raster}, stream=True,
+        viewport=Rectangle(500, 200, 60, 60),
+    )  # fmt: skip
+    shown: list[tuple[Raster, Raster | None, bytes]] = []
+
+    def show(progress: Progress, parts: list[memoryview]) -> None:
+        if parts:
+            shown.append((progress.images["image"], progress.whole, bytes(parts[0])))
+
+    with connect("test", "1") as client:
+        done, frames = client.run(run, [random.Random(2).randbytes(raster.size_bytes)], show)
+    assert isinstance(done, Done)
+    whole = done.images["image"]
+    assert len(shown) == done.report.tiles.total > 3
+    assert (shown[0][0].x + shown[0][0].width, shown[0][0].y + shown[0][0].height) == (1140, 560)  # lower right
+    for part, of, pixels in shown:
+        assert of == whole
+        for row in (0, part.height - 1):
+            start = ((part.y - whole.y + row) * whole.width + part.x - whole.x) * 3
+            row_bytes = part.width * 3
+            assert pixels[row * row_bytes : (row + 1) * row_bytes] == frames[0][start : start + row_bytes]
 
 
 @pytest.mark.slow

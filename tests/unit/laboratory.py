@@ -55,9 +55,12 @@ def smear_card(**changes: Any) -> ModelCard:
 
 @dataclass
 class Outcome:
+    """parts : what was shown of the result before its end, with the pixels"""
+
     pixels: Pixels
     result: Result
     progress: list[Progress] = field(default_factory=list)
+    parts: list[tuple[Progress, Pixels]] = field(default_factory=list)
 
 
 class Laboratory:
@@ -97,14 +100,24 @@ class Laboratory:
         memory = [frames(each)[0] for each in (pixels, *(masks or {}).values())]
         run = Run("job", operation, parameters, images, **(message or {}))
         progress: list[Progress] = []
-        job = Job(run, progress.append, lambda: cancel_after is not None and len(progress) >= cancel_after, allocate)
+        parts: list[tuple[Progress, Pixels]] = []
+
+        def report(message: Progress, pixels: Sequence[memoryview]) -> None:
+            progress.append(message)
+            if message.images:
+                parts.append((message, as_array(message.images["image"], pixels)))
+
+        job = Job(run, report, lambda: cancel_after is not None and len(progress) >= cancel_after, allocate, self.clock)
         try:
             result = self.engine.execute(run, memory, job)
         except JobCancelled:
-            return Outcome(np.empty(0), None, progress)  # type: ignore[arg-type]
-        made = result.images["image"]
-        array = np.frombuffer(result.frames[made.frame], DTYPES[made.dtype])
-        return Outcome(array.reshape(made.height, made.width, made.channels), result, progress)
+            return Outcome(np.empty(0), None, progress, parts)  # type: ignore[arg-type]
+        return Outcome(as_array(result.images["image"], result.frames), result, progress, parts)
+
+
+def as_array(raster: Raster, pixels: Sequence[memoryview]) -> Pixels:
+    array = np.frombuffer(pixels[raster.frame], DTYPES[raster.dtype])
+    return array.reshape(raster.height, raster.width, raster.channels)
 
 
 def described(pixels: Pixels, **changes: Any) -> Raster:

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from laboratory import Clock, Laboratory, Smear, noise, smear_card, smooth
+from laboratory import Clock, Laboratory, Smear, allocate, noise, smear_card, smooth
 
 from samovar.card import ModelCard
 from samovar.networks import Network
 from samovar.worker.engine import is_out_of_memory
+from samovar.worker.job import Job
 from samovar.worker.pool import Pool
 from samovar_link.errors import BadRequest, ModelUnavailable, OutOfMemory
-from samovar_link.messages import Raster, Run
+from samovar_link.messages import Raster, Rectangle, Run
 
 SMEAR = {"model": "test/smear"}
 
@@ -88,6 +89,26 @@ def test_progress_never_goes_back_and_ends_at_one(laboratory: Laboratory) -> Non
     told = [each.fraction for each in laboratory.run(smooth(40, 40, 4), scale=4, **SMEAR).progress]
     assert told[0] == 0.0 and told[-1] == 1.0 and told == sorted(told)
     assert len(set(told)) > 20
+
+
+def test_a_job_says_how_long_it_will_take_once_that_can_be_told() -> None:
+    clock, told = Clock(), list[Any]()
+    job = Job(
+        Run("job", "upscale"), lambda message, _: told.append(message.eta_seconds), lambda: False, allocate, clock
+    )
+    for fraction in (0.0, 0.01, 0.25, 0.5, 1.0):
+        job.progress(fraction)
+        clock.now += 1.0
+    assert told == [None, None, 6.0, 3.0, 0.0]
+
+
+def test_what_the_user_looks_at_comes_first(laboratory: Laboratory) -> None:
+    view = {"viewport": Rectangle(40, 20, 4, 4), "stream": True}
+    shown = laboratory.run(noise(64, 64, 3), message=view, **SMEAR)
+    first = shown.parts[0][0].images["image"]
+    assert (first.x, first.y, first.width, first.height) == (64, 32, 32, 32)
+    assert len(shown.parts) == shown.result.report.tiles.total == 16
+    assert not laboratory.run(noise(64, 64, 3), **SMEAR).parts
 
 
 def test_a_job_stops_between_two_tiles(laboratory: Laboratory) -> None:

@@ -67,10 +67,14 @@ def denoise(image: Image, params: Params, job: ModelJob) -> Image:
     """Clean the picture of JPEG blocks, ringing and scanner noise with a neural network; lines and size stay."""
     if params.strength == 0:
         return image
-    removed = image - job.apply(params.model, f"noise{params.noise}", image, "cleaning")
-    if params.detail:
-        removed -= params.detail * fine(removed, job.wrap)
-    return image - params.strength * removed
+
+    def blend(before: Image, after: Image) -> Image:
+        removed = before - after
+        if params.detail:
+            removed -= params.detail * fine(removed, job.wrap)
+        return before - params.strength * removed
+
+    return blend(image, job.apply(params.model, f"noise{params.noise}", image, "cleaning", shown=blend))
 
 
 def fine(removed: Image, wrap: tuple[bool, bool]) -> Image:

@@ -71,6 +71,10 @@ def passes(scale: float, factor: int) -> int:
     return count
 
 
+def _after(before: Image, after: Image) -> Image:
+    return after
+
+
 @operation("upscale", title="Upscale", params=Params, output_size=output_size, check=check)
 def upscale(image: Image, params: Params, job: ModelJob) -> Image:
     """Make the picture larger with a neural network: sharp lines and no blocks, for drawings and photos."""
@@ -86,5 +90,6 @@ def upscale(image: Image, params: Params, job: ModelJob) -> Image:
             image = resize(image, math.ceil(height / factor), math.ceil(width / factor), job.wrap).clamp_(0, 1)
         variant = f"noise{params.noise}" if params.noise >= 0 and index == 0 else ""
         with job.part(sum(areas[:index]) / sum(areas), sum(areas[: index + 1]) / sum(areas)):
-            image = job.apply(params.model, variant, image, "upscaling")
+            last = index == count - 1
+            image = job.apply(params.model, variant, image, "upscaling", shown=_after if last else None)
     return resize(image, height, width, job.wrap).clamp_(0, 1)

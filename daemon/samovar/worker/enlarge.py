@@ -11,10 +11,12 @@ from samovar.card import ModelCard
 from samovar.networks import Network, PoolingNetwork, StagedNetwork
 from samovar.worker import pooling, staging
 from samovar.worker.image import Image
-from samovar.worker.tiling import Tile, Wrap, cut, for_network, layout
+from samovar.worker.tiling import Tile, View, Wrap, cut, for_network, in_view_first, layout
 
 Done = Callable[[float], None]
 """Called with the share of the work that lies behind, at least once a tile; may raise to stop."""
+Finished = Callable[[Tile, Image], None]
+"""Called with each tile, cut to the picture, and its part of the result (1, C, scale * h, scale * w), a view."""
 
 
 def enlarge(
@@ -24,6 +26,8 @@ def enlarge(
     done: Done = lambda fraction: None,
     wrap: Wrap = (False, False),
     side: int | None = None,
+    view: View | None = None,
+    finished: Finished | None = None,
 ) -> tuple[Image, int]:
     """The picture through the network, and the number of tiles it took.
 
@@ -31,20 +35,23 @@ def enlarge(
     the result.
 
     side : of a tile; None leaves it to the network
+    view : in pixels of the picture; its tiles come first
     """
     height, width = image.shape[-2:]
     result = image.new_empty((1, image.shape[1], height * card.scale, width * card.scale))
     tiles = layout(height, width, side or network.tile, card.multiple)
     if isinstance(network, StagedNetwork):
-        outputs = staging.outputs(image, network, card, side or network.tile, done, wrap)
+        outputs = staging.outputs(image, network, card, side or network.tile, done, wrap, view)
     elif isinstance(network, PoolingNetwork):
-        outputs = zip(tiles, pooling.outputs(image, network, card, tiles, done, wrap), strict=True)
+        outputs = pooling.outputs(image, network, card, tiles, done, wrap, view)
     else:
-        outputs = _outputs(image, network, card, tiles, done, wrap)
+        outputs = _outputs(image, network, card, in_view_first(tiles, view), done, wrap)
     number = 0
     for tile, output in outputs:
-        _paste(result, output, tile, card.scale)
+        pasted = _paste(result, output, tile, card.scale)
         number += 1
+        if finished is not None:
+            finished(_within(tile, height, width), pasted)
     done(1.0)
     return result, number
 
@@ -57,8 +64,14 @@ def _outputs(
         yield tile, network(for_network(cut(image, tile, card, wrap)))
 
 
-def _paste(result: Image, output: Tensor, tile: Tile, scale: int) -> None:
+def _within(tile: Tile, height: int, width: int) -> Tile:
+    return Tile(tile.top, tile.left, min(tile.height, height - tile.top), min(tile.width, width - tile.left))
+
+
+def _paste(result: Image, output: Tensor, tile: Tile, scale: int) -> Image:
+    """Put an output at its place, and return that place of the result."""
     place = result[:, :, tile.top * scale :, tile.left * scale :][:, :, : output.shape[2], : output.shape[3]]
     if place.shape[1] == 1:
         output = output.mean(1, keepdim=True)
     torch.clamp(output[:, :, : place.shape[2], : place.shape[3]], 0, 1, out=place)
+    return place

@@ -10,7 +10,10 @@ Pixels become canonical images on entry and pixels again on exit. In between:
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Callable, Iterator
+from typing import Union
 
 import torch
 
@@ -21,48 +24,120 @@ from samovar.worker import matting
 from samovar.worker.image import Alpha, Image
 from samovar.worker.model_job import ModelJob
 from samovar.worker.resample import resize
+from samovar.worker.tiling import Tile
 
 DEFAULT_REACH = 32
 """Pixels that an operation without a model is taken to look around itself."""
 
 
+Show = Callable[[Image, Union[Alpha, None], Tile], None]
+"""Takes a finished part of a result, for looking at: colour, alpha, and where in the result it is, in its pixels."""
+Complete = Callable[[Image, Tile], tuple[Image, Union[Alpha, None]]]
+"""(finished colour, its place in the result) -> colour and alpha"""
+
+
 def apply(
-    operation: Operation, params: object, job: ModelJob, image: Image, alpha: Alpha | None
+    operation: Operation,
+    params: object,
+    job: ModelJob,
+    image: Image,
+    alpha: Alpha | None,
+    show: Show | None = None,
 ) -> tuple[Image, Alpha | None]:
-    """An operation on a picture of any depth, with or without alpha."""
+    """An operation on a picture of any depth, with or without alpha.
+
+    show : takes parts of the result as they come; what is beyond 0..1 is missing in them
+    """
+    height, width = result_size(operation, params, image)
     if alpha is None:
-        return _colour(operation, params, job, image), None
+        with _watched(job, show, height, width, lambda colour, place: (colour, None)):
+            return _colour(operation, params, job, image), None
     level = transparency.constant(alpha)
     seen = image
     if level is None:
         seen = transparency.grow_colour(image, alpha, reach(operation, params, job), job.wrap)
+    if operation.output_size is not None and level is None:
+        return _twice(operation, params, job, seen, alpha, show)
+    whole = alpha if level is None else torch.full((1, 1, height, width), level)
+    with _watched(job, show, height, width, lambda colour, place: (colour, _piece(whole, place))):
+        return _colour(operation, params, job, seen), whole
+
+
+def result_size(operation: Operation, params: object, image: Image) -> tuple[int, int]:
+    """Height and width of what the operation makes of a picture."""
+    height, width = image.shape[-2:]
     if operation.output_size is None:
-        return _colour(operation, params, job, seen), alpha
-    if level is None:
-        return _twice(operation, params, job, seen, alpha)
-    result = _colour(operation, params, job, seen)
-    return result, torch.full((1, 1, *result.shape[-2:]), level)
+        return height, width
+    wide, high = operation.output_size(width, height, params)
+    return high, wide
 
 
-def _twice(operation: Operation, params: object, job: ModelJob, image: Image, alpha: Alpha) -> tuple[Image, Alpha]:
-    """A picture with holes through an operation that changes its size."""
+def _twice(
+    operation: Operation, params: object, job: ModelJob, image: Image, alpha: Alpha, show: Show | None
+) -> tuple[Image, Alpha]:
+    """A picture with holes through an operation that changes its size. Parts are shown from the second time."""
     within = image.clamp(0, 1)
+    height, width = result_size(operation, params, image)
     with job.part(0.0, 0.5):
         black = _colour(operation, params, job, matting.over(within, alpha, 0.0))
-    with job.part(0.5, 1.0):
+    typical = resize(within, height, width, job.wrap).clamp_(0, 1)
+    result = matting.known(alpha, height, width, job.wrap)
+
+    def complete(white: Image, place: Tile) -> tuple[Image, Alpha]:
+        colour, opacity = _piece(black, place).clone(), _piece(result, place).clone()
+        matting.solve(colour, white, _piece(typical, place), opacity)
+        return colour, opacity
+
+    with job.part(0.5, 1.0), _watched(job, show, height, width, complete):
         white = _colour(operation, params, job, matting.over(within, alpha, 1.0))
-    size = black.shape[-2:]
-    typical = resize(within, size[0], size[1], job.wrap).clamp_(0, 1)
-    colour, result = matting.separate(black.contiguous(), white, alpha, typical, job.wrap)
+    colour = black.contiguous()
+    matting.solve(colour, white, typical, result)
     if not torch.equal(within, image):
-        colour += resize(image - within, size[0], size[1], job.wrap)
+        colour += resize(image - within, height, width, job.wrap)
     return colour, result
+
+
+def _piece(planes: Image, place: Tile) -> Image:
+    return planes[:, :, place.top : place.top + place.height, place.left : place.left + place.width]
+
+
+@contextlib.contextmanager
+def _watched(job: ModelJob, show: Show | None, height: int, width: int, complete: Complete) -> Iterator[None]:
+    """Within the `with` block, what the operation finishes is completed and shown at its place in the result."""
+    if show is None:
+        yield
+        return
+
+    def watch(colour: Image, tile: Tile, size: tuple[int, int]) -> None:
+        rows = [at * height // size[0] for at in (tile.top, tile.top + tile.height)]
+        columns = [at * width // size[1] for at in (tile.left, tile.left + tile.width)]
+        place = Tile(rows[0], columns[0], rows[1] - rows[0], columns[1] - columns[0])
+        if place.height and place.width:
+            show(*complete(resize(colour, place.height, place.width), place), place)
+
+    job.watch = watch
+    try:
+        yield
+    finally:
+        job.watch = None
 
 
 def _colour(operation: Operation, params: object, job: ModelJob, image: Image) -> Image:
     if image.shape[1] == 3 and torch.equal(image[:, :1], image[:, 1:2]) and torch.equal(image[:, :1], image[:, 2:]):
-        return _within(operation, params, job, image[:, :1].contiguous()).expand(-1, 3, -1, -1)
+        with _in_three_channels(job):
+            return _within(operation, params, job, image[:, :1].contiguous()).expand(-1, 3, -1, -1)
     return _within(operation, params, job, image)
+
+
+@contextlib.contextmanager
+def _in_three_channels(job: ModelJob) -> Iterator[None]:
+    watch = job.watch
+    if watch is not None:
+        job.watch = lambda colour, tile, size: watch(colour.expand(-1, 3, -1, -1), tile, size)
+    try:
+        yield
+    finally:
+        job.watch = watch
 
 
 def _within(operation: Operation, params: object, job: ModelJob, image: Image) -> Image:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from samovar_link.messages import Progress, Raster, Report, Run
+
+ETA_AFTER_SECONDS = 0.5
+ETA_AFTER_FRACTION = 0.02
 
 
 class JobCancelled(BaseException):
@@ -27,23 +31,28 @@ class Result:
 class Job:
     """One run of one operation.
 
-    report : takes each `Progress`
+    report : takes each `Progress` and the pixels that come with it
     cancelled : asked before each step; true means stop
     allocate : writable memory of so many bytes for a result, shared with the broker so that pixels are not copied
+    clock : seconds that never go back
     """
 
     def __init__(
         self,
         run: Run,
-        report: Callable[[Progress], None],
+        report: Callable[[Progress, Sequence[memoryview]], None],
         cancelled: Callable[[], bool],
         allocate: Callable[[int], memoryview],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.run = run
         self.allocate = allocate
         self._report = report
         self._cancelled = cancelled
+        self._clock = clock
+        self._began = clock()
         self._fraction = 0.0
+        self._stage = ""
 
     def check(self) -> None:
         """Raises JobCancelled if the user asked to stop."""
@@ -53,5 +62,17 @@ class Job:
     def progress(self, fraction: float, stage: str = "") -> None:
         """Report how far the job is, 0..1, never backwards, and stop here if the user asked to."""
         self.check()
-        self._fraction = max(self._fraction, min(fraction, 1.0))
-        self._report(Progress(self.run.job, self._fraction, stage))
+        self._fraction, self._stage = max(self._fraction, min(fraction, 1.0)), stage
+        self._report(Progress(self.run.job, self._fraction, stage, self._eta_seconds()), ())
+
+    def show(self, part: Raster, whole: Raster, pixels: memoryview) -> None:
+        """Send a finished part of the result, for looking at. `pixels` came from `allocate` and are given away."""
+        images = {"image": replace(part, frame=0)}
+        self._report(Progress(self.run.job, self._fraction, self._stage, self._eta_seconds(), images, whole), (pixels,))
+
+    def _eta_seconds(self) -> float | None:
+        """What is left if all goes on as it went so far; None as long as that says little."""
+        passed = self._clock() - self._began
+        if passed < ETA_AFTER_SECONDS or self._fraction < ETA_AFTER_FRACTION:
+            return None
+        return passed * (1 - self._fraction) / self._fraction

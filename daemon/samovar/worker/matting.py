@@ -32,6 +32,7 @@ THIRDS = 16
 """Steps of the search, each of which leaves two thirds of the interval: 0.4/255 in the end."""
 CAUTION = 1e-2
 """Weight of the neighbourhood's colour at alpha 0; it counts half at alpha 0.1 and nothing at 1."""
+UNKNOWN = -1.0
 BAND_ROWS = 256
 """Rows in hand at a time, so that memory stays small."""
 
@@ -49,22 +50,31 @@ def separate(
     black, white, typical : (1, C, H, W), 0..1; typical : colour of the neighbourhood
     source : alpha before the operation, of any size
     """
-    size = black.shape[-2:]
-    alpha = torch.zeros((1, 1, *size))
-    unsure = torch.ones((1, 1, *size), dtype=torch.bool)
+    height, width = black.shape[-2:]
+    alpha = known(source, height, width, wrap)
+    solve(black, white, typical, alpha)
+    return black, alpha
+
+
+def known(source: Alpha, height: int, width: int, wrap: Wrap = (False, False)) -> Alpha:
+    """Alpha of the given size where it is certain, UNKNOWN elsewhere."""
+    alpha = torch.full((1, 1, height, width), UNKNOWN)
     for value in (0.0, 1.0):
-        flat = functional.interpolate(_flat(source, value, wrap), size, mode="nearest") > 0
+        flat = functional.interpolate(_flat(source, value, wrap), (height, width), mode="nearest") > 0
         alpha.masked_fill_(flat, value)
-        unsure &= ~flat
-    for top in range(0, size[0], BAND_ROWS):
+    return alpha
+
+
+def solve(black: Image, white: Image, typical: Image, alpha: Alpha) -> None:
+    """Find alpha where it is UNKNOWN, and colour everywhere. Writes them into `alpha` and `black`."""
+    for top in range(0, black.shape[2], BAND_ROWS):
         band = slice(top, top + BAND_ROWS)
         k, w, near, opacity = (plane[0, :, band] for plane in (black, white, typical, alpha))
-        edge = unsure[0, 0, band]
+        edge = opacity[0] == UNKNOWN
         opacity[:, edge] = _opacity(k[:, edge], w[:, edge])
         premultiplied = _premultiplied(k, w, opacity)
         caution = CAUTION * (1 - opacity)
         k.copy_((opacity * premultiplied + caution * near) / (opacity * opacity + caution))
-    return black, alpha
 
 
 def _flat(source: Alpha, value: float, wrap: Wrap) -> Tensor:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from samovar.card import Catalogue, ModelCard
-from samovar.worker.enlarge import enlarge
+from samovar.worker.enlarge import Finished, enlarge
 from samovar.worker.image import Image
 from samovar.worker.job import Job
 from samovar.worker.pool import Pool
+from samovar.worker.tiling import Tile, View
 from samovar_link.errors import BadRequest
-from samovar_link.messages import Run
+from samovar_link.messages import Raster, Run
+
+Shown = Callable[[Image, Image], Image]
+"""(tile before, tile after the model) -> what it looks like in the result, of any size."""
+Watch = Callable[[Image, Tile, tuple[int, int]], None]
+"""Takes finished colour, the tile it is of, and the size (height, width) of the picture that the tile is part of."""
 
 
 class ModelJob:
@@ -20,6 +26,8 @@ class ModelJob:
     wrap : whether the picture goes on at its other side along (y, x)
     tiles : computed so far
     used : card and variant of every model applied, in order of first use
+    view : what the user looks at, in shares of the picture; its tiles come first. None: all are alike
+    watch : takes what is shown of the result while it comes, see `Watch`; None if nobody looks
 
     Networks stay leased until the `with` block around the job ends.
     """
@@ -29,6 +37,8 @@ class ModelJob:
         self.wrap = (job.run.wrap_y, job.run.wrap_x)
         self.tiles = 0
         self.used: dict[tuple[str, str], ModelCard] = {}
+        self.view: View | None = None
+        self.watch: Watch | None = None
         self._job = job
         self._catalogue = catalogue
         self._pool = pool
@@ -44,6 +54,10 @@ class ModelJob:
     def check(self) -> None:
         """Raises JobCancelled if the user asked to stop."""
         self._job.check()
+
+    def show(self, part: Raster, pixels: memoryview, whole: Raster) -> None:
+        """Send a finished part of the result to who asked for the job."""
+        self._job.show(part, whole, pixels)
 
     def progress(self, fraction: float, stage: str = "") -> None:
         """Report how far the part at hand is, 0..1, and stop here if the user asked to."""
@@ -64,14 +78,36 @@ class ModelJob:
     def card(self, model: str) -> ModelCard:
         return self._catalogue.get(model)
 
-    def apply(self, model: str, variant: str, image: Image, stage: str = "") -> Image:
-        """The picture through a model, in tiles. (1, C, H, W) -> (1, C, scale * H, scale * W), cut to 0..1"""
+    def apply(self, model: str, variant: str, image: Image, stage: str = "", shown: Shown | None = None) -> Image:
+        """The picture through a model, in tiles. (1, C, H, W) -> (1, C, scale * H, scale * W), cut to 0..1
+
+        shown : makes of a tile, before and after the model, what it looks like in the result; None while the result is
+            still far
+        """
         card = self.card(model)
         if variant not in card.weights:
             raise BadRequest.field(f"variant of {model}", variant, ", ".join(repr(each) for each in card.weights))
         self.progress(0.0, stage if (model, variant) in self.used else "loading")
         self.used.setdefault((model, variant), card)
         network = self._leases.enter_context(self._pool.lease(card, variant, self.run.keep_alive_seconds))
-        result, tiles = enlarge(image, network, card, lambda fraction: self.progress(fraction, stage), self.wrap)
+        height, width = image.shape[-2:]
+        view = self.view and (self.view[0] * height, self.view[1] * width, self.view[2] * height, self.view[3] * width)
+        result, tiles = enlarge(
+            image, network, card, lambda fraction: self.progress(fraction, stage), self.wrap, view=view,
+            finished=self._finished(image, shown),
+        )  # fmt: skip
         self.tiles += tiles
         return result
+
+    def _finished(self, image: Image, shown: Shown | None) -> Finished | None:
+        """What to do with each tile of a picture that goes through a model."""
+        watch = self.watch
+        if shown is None or watch is None:
+            return None
+        height, width = image.shape[-2:]
+
+        def finished(tile: Tile, after: Image) -> None:
+            rows, columns = slice(tile.top, tile.top + tile.height), slice(tile.left, tile.left + tile.width)
+            watch(shown(image[:, :, rows, columns], after), tile, (height, width))
+
+        return finished

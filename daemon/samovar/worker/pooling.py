@@ -22,7 +22,7 @@ from torch import Tensor
 from samovar.card import ModelCard
 from samovar.networks import Pooling, PoolingNetwork
 from samovar.worker.image import Image
-from samovar.worker.tiling import Tile, Wrap, cut, for_network, layout
+from samovar.worker.tiling import Tile, View, Wrap, cut, for_network, in_view_first, layout
 
 HELD_BYTES = 768 << 20
 SAMPLE_SIDE = 128
@@ -39,28 +39,36 @@ def outputs(
     tiles: Sequence[Tile],
     done: Done,
     wrap: Wrap = (False, False),
-) -> Iterator[Tensor]:
-    """The network's output for each tile."""
+    view: View | None = None,
+) -> Iterator[tuple[Tile, Tensor]]:
+    """Each tile with the network's output for it; the view changes the order of the output alone, not the means."""
     if sum(_held(network, card, tile) for tile in tiles) <= HELD_BYTES:
-        yield from _together(image, network, card, tiles, done, wrap)
+        yield from _together(image, network, card, tiles, done, wrap, view)
         return
     some = sample(image, network, card)
     share = len(some) / (len(some) + len(tiles))
     means = sampled_means(image, network, card, some, lambda fraction: done(share * fraction), wrap)
-    for index, tile in enumerate(tiles):
+    for index, tile in enumerate(in_view_first(tiles, view)):
         done(share + (1 - share) * index / len(tiles))
-        yield network(for_network(cut(image, tile, card, wrap)), means)
+        yield tile, network(for_network(cut(image, tile, card, wrap)), means)
 
 
 def _together(
-    image: Image, network: PoolingNetwork, card: ModelCard, tiles: Sequence[Tile], done: Done, wrap: Wrap
-) -> Iterator[Tensor]:
+    image: Image,
+    network: PoolingNetwork,
+    card: ModelCard,
+    tiles: Sequence[Tile],
+    done: Done,
+    wrap: Wrap,
+    view: View | None,
+) -> Iterator[tuple[Tile, Tensor]]:
     runs = _begin(image, network, card, tiles, wrap)
     last = _advance(image, network, runs, tiles, done, wrap)[-1]
     behind = network.poolings[-1].work
-    for index, run in enumerate(runs):
+    run_of = dict(zip(tiles, runs, strict=True))
+    for index, tile in enumerate(in_view_first(tiles, view)):
         done(behind + (1 - behind) * index / len(tiles))
-        yield _finish(run, last)
+        yield tile, _finish(run_of[tile], last)
 
 
 def sampled_means(

@@ -11,6 +11,7 @@ job finds a working worker.
 from __future__ import annotations
 
 import faulthandler
+import functools
 import logging
 import os
 import queue
@@ -27,7 +28,7 @@ from samovar.segment import Block, SegmentPool
 from samovar.worker.engine import Engine
 from samovar.worker.job import Job, JobCancelled, Result
 from samovar_link.errors import InternalError, OutOfMemory, RemoteError
-from samovar_link.messages import Cancel, Cancelled, Done, Failed, LoadedModel, Raster, Run, Stop
+from samovar_link.messages import Cancel, Cancelled, Done, Failed, LoadedModel, Progress, Raster, Run, Stop
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,12 @@ class Memory:
         copy.view[:] = flat
         self._blocks.append(copy)
         return copy
+
+    def give_away(self, view: memoryview) -> Block:
+        """The block that memory from `allocate` lies in; it is the caller's from now on."""
+        block = self.block_of(view)
+        self._blocks.remove(block)
+        return block
 
     def release(self) -> None:
         for block in self._blocks:
@@ -138,7 +145,9 @@ class Worker:
 
     def _run(self, run: Run, inputs: list[Block]) -> None:
         memory = Memory(self._pool, inputs)
-        job = Job(run, self._channel.send, lambda: self._inbox.is_cancelled(run.job), memory.allocate)
+        job = Job(
+            run, functools.partial(self._report, memory), lambda: self._inbox.is_cancelled(run.job), memory.allocate
+        )
         began = time.monotonic()
         try:
             result = self._engine.execute(run, [block.view for block in inputs], job)
@@ -158,6 +167,12 @@ class Worker:
         finally:
             self._inbox.forget(run.job)
             memory.release()
+
+    def _report(self, memory: Memory, progress: Progress, pixels: Sequence[memoryview]) -> None:
+        blocks = [memory.give_away(view) for view in pixels]
+        self._channel.send(progress, blocks)
+        for block in blocks:
+            block.release()
 
 
 def _check_result(result: Result) -> None:

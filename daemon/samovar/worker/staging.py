@@ -23,7 +23,7 @@ from torch import Tensor
 from samovar.card import ModelCard
 from samovar.networks import StagedNetwork
 from samovar.worker.image import Image
-from samovar.worker.tiling import Tile, Wrap, cut, for_network, layout
+from samovar.worker.tiling import Tile, View, Wrap, cut, for_network, in_view_first, layout
 
 HELD_BYTES = 768 << 20
 PIECE_SIDE = 768
@@ -33,16 +33,23 @@ Done = Callable[[float], None]
 
 
 def outputs(
-    image: Image, network: StagedNetwork, card: ModelCard, side: int, done: Done, wrap: Wrap = (False, False)
+    image: Image,
+    network: StagedNetwork,
+    card: ModelCard,
+    side: int,
+    done: Done,
+    wrap: Wrap = (False, False),
+    view: View | None = None,
 ) -> Iterator[tuple[Tile, Tensor]]:
     """Tiles of about `side` with the network's output for each."""
     height, width = image.shape[-2:]
     pieces = [Tile(0, 0, height, width)]
     if _held(pieces[0], network, card, wrap) > HELD_BYTES:
-        pieces = layout(height, width, PIECE_SIDE)
+        pieces = in_view_first(layout(height, width, PIECE_SIDE), view)
     for index, piece in enumerate(pieces):
         part = functools.partial(_part_done, done, index, len(pieces))
-        for tile, output in _Piece(image, network, card, piece, wrap, part).outputs(side):
+        seen = view and (view[0] - piece.top, view[1] - piece.left, view[2] - piece.top, view[3] - piece.left)
+        for tile, output in _Piece(image, network, card, piece, wrap, part).outputs(side, seen):
             yield dataclasses.replace(tile, top=tile.top + piece.top, left=tile.left + piece.left), output
 
 
@@ -78,7 +85,7 @@ class _Piece:
         self._done = done
         self._steps = 0
 
-    def outputs(self, side: int) -> Iterator[tuple[Tile, Tensor]]:
+    def outputs(self, side: int, view: View | None = None) -> Iterator[tuple[Tile, Tensor]]:
         tiles = layout(self.piece.height, self.piece.width, side)
         grid = layout(self.seen.shape[2], self.seen.shape[3], side)
         stages = self._network.stages()
@@ -86,7 +93,7 @@ class _Piece:
         features = self.seen
         for stage in stages:
             features = self._through(stage, features, grid, total)
-        for tile in tiles:
+        for tile in in_view_first(tiles, view):
             self._step(total)
             here = dataclasses.replace(tile, top=tile.top - self.origin[0], left=tile.left - self.origin[1])
             halo = self._network.finish_halo

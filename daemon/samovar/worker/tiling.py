@@ -15,6 +15,7 @@ last row and column of tiles reach beyond the picture to fill it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,8 @@ from samovar.worker.image import Image
 
 Wrap = tuple[bool, bool]
 """Whether the picture goes on at its other side along (y, x)."""
+View = tuple[float, float, float, float]
+"""What the user looks at: top, left, bottom, right."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,22 @@ def _spans(size: int, side: int, multiple: int) -> list[tuple[int, int]]:
     parts = math.ceil(size / max(side, multiple))
     step = _rounded_up(math.ceil(size / parts), multiple)
     return [(start, min(step, _rounded_up(size - start, multiple))) for start in range(0, size, step)]
+
+
+def in_view_first(tiles: Sequence[Tile], view: View | None) -> list[Tile]:
+    """The same tiles; those that the user looks at come first.
+
+    view : top, left, bottom, right in input pixels, from where the tiles count; None leaves the order alone
+    """
+    if view is None:
+        return list(tiles)
+    top, left, bottom, right = view
+
+    def hidden(tile: Tile) -> bool:
+        rows = tile.top < bottom and tile.top + tile.height > top
+        return not (rows and tile.left < right and tile.left + tile.width > left)
+
+    return sorted(tiles, key=hidden)
 
 
 def _rounded_up(size: int, multiple: int) -> int:

@@ -20,11 +20,14 @@ import importlib
 import math
 import pkgutil
 import typing
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from samovar_link.errors import BadRequest
 from samovar_link.messages import Choice, OperationInfo, ParameterInfo, Run, Value
+
+if TYPE_CHECKING:
+    from samovar.card import Catalogue
 
 _KEY = "samovar"
 
@@ -62,6 +65,7 @@ class Operation:
         pixels as they came, for measuring the way to the worker
     output_size : (width, height, params) of the result, for the check before anything is allocated; None keeps the size
     check : raises BadRequest for a combination of parameters that the ranges alone do not exclude
+    weights : (params, catalogue) -> the (model, variant) pairs that a run applies, to have them loaded beforehand
     """
 
     id: str
@@ -72,6 +76,7 @@ class Operation:
     roles: tuple[str, ...] = ("image",)
     output_size: Callable[[int, int, Any], tuple[int, int]] | None = None
     check: Callable[[Any], None] | None = None
+    weights: Callable[[Any, Catalogue], Sequence[tuple[str, str]]] | None = None
     raw: bool = False
     hidden: bool = False
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from samovar.operation import operation, param
 
 if TYPE_CHECKING:
+    from samovar.card import Catalogue
     from samovar.worker.image import Image
     from samovar.worker.model_job import ModelJob
 
@@ -62,7 +63,16 @@ def check(params: Params) -> None:
             raise BadRequest.field("denoise.noise", params.noise, f"{allowed} with {params.model}")
 
 
-@operation("denoise", title="Denoise", params=Params, check=check)
+def weights(params: Params, catalogue: Catalogue) -> list[tuple[str, str]]:
+    """What a run applies, as (model, variant)."""
+    return [(params.model, variant(params))] if params.strength else []
+
+
+def variant(params: Params) -> str:
+    return f"noise{params.noise}"
+
+
+@operation("denoise", title="Denoise", params=Params, check=check, weights=weights)
 def denoise(image: Image, params: Params, job: ModelJob) -> Image:
     """Clean the picture of JPEG blocks, ringing and scanner noise with a neural network; lines and size stay."""
     if params.strength == 0:
@@ -74,7 +84,7 @@ def denoise(image: Image, params: Params, job: ModelJob) -> Image:
             removed -= params.detail * fine(removed, job.wrap)
         return before - params.strength * removed
 
-    return blend(image, job.apply(params.model, f"noise{params.noise}", image, "cleaning", shown=blend))
+    return blend(image, job.apply(params.model, variant(params), image, "cleaning", shown=blend))
 
 
 def fine(removed: Image, wrap: tuple[bool, bool]) -> Image:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from samovar.operation import operation, param
 
 if TYPE_CHECKING:
+    from samovar.card import Catalogue
     from samovar.worker.image import Image
     from samovar.worker.model_job import ModelJob
 
@@ -71,11 +72,22 @@ def passes(scale: float, factor: int) -> int:
     return count
 
 
+def variant(params: Params, index: int) -> str:
+    """The weights of a pass: the first cleans up noise as well."""
+    return f"noise{params.noise}" if params.noise >= 0 and index == 0 else ""
+
+
+def weights(params: Params, catalogue: Catalogue) -> list[tuple[str, str]]:
+    """What a run applies, as (model, variant)."""
+    count = passes(params.scale, catalogue.get(params.model).scale)
+    return [(params.model, variant(params, index)) for index in range(count)]
+
+
 def _after(before: Image, after: Image) -> Image:
     return after
 
 
-@operation("upscale", title="Upscale", params=Params, output_size=output_size, check=check)
+@operation("upscale", title="Upscale", params=Params, output_size=output_size, check=check, weights=weights)
 def upscale(image: Image, params: Params, job: ModelJob) -> Image:
     """Make the picture larger with a neural network: sharp lines and no blocks, for drawings and photos."""
     from samovar.worker.resample import resize
@@ -88,8 +100,7 @@ def upscale(image: Image, params: Params, job: ModelJob) -> Image:
     for index in range(count):
         if shrink_early and index == count - 1:
             image = resize(image, math.ceil(height / factor), math.ceil(width / factor), job.wrap).clamp_(0, 1)
-        variant = f"noise{params.noise}" if params.noise >= 0 and index == 0 else ""
         with job.part(sum(areas[:index]) / sum(areas), sum(areas[: index + 1]) / sum(areas)):
             last = index == count - 1
-            image = job.apply(params.model, variant, image, "upscaling", shown=_after if last else None)
+            image = job.apply(params.model, variant(params, index), image, "upscaling", shown=_after if last else None)
     return resize(image, height, width, job.wrap).clamp_(0, 1)

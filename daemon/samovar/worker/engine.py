@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from samovar.card import Catalogue, ModelCard
 from samovar.operation import Operation, Registry
 from samovar.worker.job import Job, Result
 from samovar_link.errors import BadRequest, OutOfMemory
-from samovar_link.messages import LoadedModel, Raster, Report, Run, Seconds, Tiles
+from samovar_link.messages import LoadedModel, Raster, Report, Run, Seconds, Tiles, Value
 
 if TYPE_CHECKING:
     from samovar.networks import Network
@@ -71,6 +71,25 @@ class Engine:
     def expire(self) -> float | None:
         """Unload what is due. Returns the seconds until the next model is, or None if none will be."""
         return self._pool.expire() if self._pool else None
+
+    def warm(self, operation: str, parameters: Mapping[str, Value], keep_alive_seconds: float) -> tuple[str, ...]:
+        """Load what a run with these parameters would use; its names as in `LoadedModel`. Raises RemoteErrors.
+
+        keep_alive_seconds : how long it stays at least; below 0: for ever
+        """
+        found = self._registry.get(operation)
+        params = found.parse(parameters, self._catalogue.ids(operation))
+        if found.weights is None or not (wanted := found.weights(params, self._catalogue)):
+            return ()
+        pool, _ = self._ready_pool()
+        return tuple(
+            pool.warm(self._catalogue.get(model), variant, keep_alive_seconds)
+            for model, variant in dict.fromkeys(wanted)
+        )
+
+    def unload(self, model: str) -> tuple[tuple[str, ...], int]:
+        """Drop a model with all its variants, or all for "", unless in use: names as in `LoadedModel`, and bytes."""
+        return self._pool.unload(model) if self._pool else ((), 0)
 
     def _execute_raw(
         self, operation: Operation, params: object, run: Run, frames: Sequence[memoryview], job: Job, began: float

@@ -65,6 +65,21 @@ class Pool:
         self._entries[card.id, variant] = entry
         return entry
 
+    def warm(self, card: ModelCard, variant: str, keep_alive_seconds: float) -> str:
+        """Have a network loaded, for `keep_alive_seconds` at least (below 0: for ever); its name as in `loaded`."""
+        entry = self._entries.get((card.id, variant))
+        left_seconds = entry.until - self._clock() if entry else 0.0
+        wanted_seconds = math.inf if keep_alive_seconds < 0 else keep_alive_seconds
+        with self.lease(card, variant, max(left_seconds, wanted_seconds)):
+            pass
+        return _name(card.id, variant)
+
+    def unload(self, model: str = "") -> tuple[tuple[str, ...], int]:
+        """Drop what is not in use of a model, in all variants, or of all for "". Names and bytes of what went."""
+        keys = [key for key, entry in self._entries.items() if not entry.users and model in ("", key[0])]
+        size_bytes = sum(self._entries.pop(key).size_bytes for key in keys)
+        return tuple(_name(*key) for key in keys), size_bytes
+
     def expire(self) -> float | None:
         """Drop what is due. Returns the seconds until the next one is, or None if none will be."""
         now = self._clock()
@@ -78,7 +93,7 @@ class Pool:
         now = self._clock()
         return tuple(
             LoadedModel(
-                f"{model} {variant}".strip(),
+                _name(model, variant),
                 self.device,
                 entry.size_bytes,
                 "torch",
@@ -87,3 +102,7 @@ class Pool:
             )
             for (model, variant), entry in self._entries.items()
         )
+
+
+def _name(model: str, variant: str) -> str:
+    return f"{model} {variant}".strip()

@@ -52,7 +52,7 @@ class Source:
 
     def mask(self) -> bytes | None:
         """What of the area shows, by layer mask and selection; None if all of it does. Linear, u16."""
-        masks = [mask for mask in (self._layer_mask(), self.selection()) if mask and not _full(mask)]
+        masks = [mask for mask in (self.layer_mask(), self.selection()) if mask and not _full(mask)]
         return _product(*masks) if len(masks) == 2 else masks[0] if masks else None
 
     def selection(self) -> bytes | None:
@@ -74,11 +74,20 @@ class Source:
         layer = self.layer
         if layer.get_opacity() < 100 or layer.get_mode() != Gimp.LayerMode.NORMAL:
             return False
-        if (mask := self._layer_mask()) and not _full(mask):
+        if (mask := self.layer_mask()) and not _full(mask):
             return False
         return not layer.has_alpha() or _full(self._read(layer, self.area, "Y'A u16"), 2, 4)
 
-    def _layer_mask(self) -> bytes | None:
+    def must_exist(self) -> None:
+        """Raises Unsuitable if a result has no place any more: GIMP's windows are open all the while."""
+        if not self.image.is_valid():
+            raise Unsuitable("The image was closed, so the result has no place.")
+        if not self.layer.is_valid():
+            raise Unsuitable("The layer was deleted, so the result has no place; nothing else changed.")
+        _must_take_layers(self.layer.get_parent())
+
+    def layer_mask(self) -> bytes | None:
+        """The part of the layer's own mask that belongs to the area; None if it has none that applies. Linear, u16."""
         mask = self.layer.get_mask() if self.layer.get_apply_mask() else None
         return None if mask is None else self._read(mask, self.area, MASK_FORMAT)
 
@@ -125,6 +134,7 @@ def _single_layer(drawables: list[Gimp.Drawable]) -> Gimp.Layer:
         raise Unsuitable("A mask or channel is chosen; choose the layer itself.")
     if layer.is_group():
         raise Unsuitable("A layer group is chosen; choose a layer in it, or merge the group first.")
+    _must_take_layers(layer.get_parent())
     if layer.is_floating_sel():
         raise Unsuitable("The layer is a floating selection; anchor it or make it a new layer first.")
     if layer.is_indexed():
@@ -132,6 +142,17 @@ def _single_layer(drawables: list[Gimp.Drawable]) -> Gimp.Layer:
     if any(effect.get_visible() for effect in layer.get_filters()):
         raise Unsuitable("The layer has effects that the result would lack; merge or hide them first (Fx, in Layers).")
     return layer
+
+
+def _must_take_layers(group: Gimp.Item | None) -> None:
+    if group is not None and locked(group):
+        raise Unsuitable("The layer is in a locked group, which takes no result; unlock the group first.")
+
+
+def locked(item: Gimp.Item) -> bool:
+    """Whether its content is locked, by itself or by a group around it. GIMP kills a plug-in that writes there."""
+    parent = item.get_parent()
+    return item.get_lock_content() or (parent is not None and locked(parent))
 
 
 def rectangle(area: Rectangle) -> Gegl.Rectangle:

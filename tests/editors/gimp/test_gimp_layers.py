@@ -201,9 +201,12 @@ def test_what_cannot_be_sent_is_said_in_one_sentence_before_anything_is_started(
     other = gimp.layer(image, "RGBA_IMAGE", 4, 4, 12, 12)
     mask = gimp.add_mask(other, "ff" * 16)
     group = gimp.group(image)
+    inner = gimp.layer(image, "RGBA_IMAGE", 16, 16, parent=group)
+    gimp.lock(group)
     gimp.select(image, 0, 0, 5, 5)
     before = gimp.state(image)
-    for drawables, words in (([group], "group"), ([layer, other], "2 layers"), ([mask], "mask")):
+    cases = (([group], "group"), ([layer, other], "2 layers"), ([mask], "mask"), ([inner], "in a locked group"))
+    for drawables, words in cases:
         status, message, seconds = gimp.samovar("upscale", image, drawables)
         assert (status, words in message, seconds < 2) == ("EXECUTION_ERROR", True, True), message
     status, message, _ = gimp.samovar("upscale", image, [other], scope="selection")

@@ -13,6 +13,7 @@ The broker copies pixels on another thread and the worker learns of returned seg
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import mmap
 import os
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 SMALLEST_BYTES = 1 << 16
 
@@ -85,6 +87,14 @@ class Segment:
         self.view = memoryview(b"")
 
 
+@dataclass
+class _Hold:
+    """What blocks that are shared have in common."""
+
+    released: Callable[[], None]
+    count: int = 1
+
+
 class Block:
     """Bytes of a segment, held by somebody until `release`."""
 
@@ -92,7 +102,7 @@ class Block:
         self.segment = segment
         self.offset = offset
         self.view = segment.view[offset : offset + size_bytes]
-        self._released: Callable[[], None] | None = released
+        self._hold: _Hold | None = _Hold(released)
 
     def __len__(self) -> int:
         return len(self.view)
@@ -101,11 +111,24 @@ class Block:
     def address(self) -> int:
         return self.segment.address + self.offset
 
+    @property
+    def memory_bytes(self) -> int:
+        """What holding it costs."""
+        return self.segment.capacity
+
+    def share(self) -> Block:
+        """The same bytes for somebody else: they are free when both have released them. For one thread."""
+        assert self._hold is not None, "it was released"
+        self._hold.count += 1
+        return copy.copy(self)
+
     def release(self) -> None:
         """Give it back. The second call does nothing."""
-        released, self._released = self._released, None
-        if released is not None:
-            released()
+        hold, self._hold = self._hold, None
+        if hold is not None:
+            hold.count -= 1
+            if not hold.count:
+                hold.released()
 
 
 class SegmentPool:

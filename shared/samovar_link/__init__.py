@@ -15,6 +15,7 @@ from .errors import ModelUnavailable as ModelUnavailable
 from .errors import OutOfMemory as OutOfMemory
 from .errors import ProtocolError as ProtocolError
 from .errors import RemoteError as RemoteError
+from .errors import UnknownJob as UnknownJob
 from .errors import WorkerCrashed as WorkerCrashed
 from .launch import DaemonStarter as DaemonStarter
 from .launch import connect_or_start as connect_or_start

@@ -27,6 +27,7 @@ from .discovery import ConnectionFile
 from .errors import BadRequest, DaemonUnavailable, ProtocolError, remote_error
 from .messages import (
     PROTOCOL,
+    Attach,
     Cancel,
     Cancelled,
     Done,
@@ -143,16 +144,29 @@ class Client:
         Raises RemoteError if it failed. Whatever `on_progress` raises (or Ctrl-C) cancels the job and comes through.
         """
         self.send(run, frames)
+        return self._wait_for_end(run.job, "Run", on_progress, kept=run.keep_result)
+
+    def attach(
+        self, job: str, on_progress: Callable[[Progress, list[memoryview]], None] | None = None
+    ) -> tuple[Done | Cancelled, list[memoryview]]:
+        """Take up a job whose connection was lost and wait for its end, as `run` does. Raises UnknownJob as well."""
+        self.send(Attach(job))
+        return self._wait_for_end(job, "Attach", on_progress, kept=True)
+
+    def _wait_for_end(
+        self, job: str, request: str, on_progress: Callable[[Progress, list[memoryview]], None] | None, *, kept: bool
+    ) -> tuple[Done | Cancelled, list[memoryview]]:
+        """kept : the daemon is told when the result is here, so that it needs to keep it no longer"""
         ended = False
         try:
             while True:
                 message, images = self.receive(None)
-                if isinstance(message, Refused) and message.kind == "Run":
+                if isinstance(message, Refused) and message.kind == request:
                     ended = True
                     raise remote_error(message.code, message.message, message.hint)
-                if getattr(message, "job", None) != run.job:
+                if getattr(message, "job", None) != job:
                     continue
-                ended = isinstance(message, (Done, Cancelled, Failed))
+                ended = isinstance(message, (Cancelled, Failed)) or (isinstance(message, Done) and not kept)
                 if isinstance(message, Failed):
                     raise remote_error(message.code, message.message, message.hint)
                 if isinstance(message, (Done, Cancelled)):
@@ -161,7 +175,7 @@ class Client:
                     on_progress(message, images)
         finally:
             if not ended:
-                self._give_up(run.job)
+                self._give_up(job)
 
     def close(self) -> None:
         """Close at once; what is not sent is lost. Closing twice is fine."""
@@ -179,7 +193,7 @@ class Client:
         self.close()
 
     def _give_up(self, job: str) -> None:
-        """Get a Cancel out, also when the end of a large frame is still before it."""
+        """Want nothing more of a job. Get a Cancel out, also when the end of a large frame is still before it."""
         end = clock() + _CANCEL_SECONDS
         with contextlib.suppress(DaemonUnavailable):
             self.send(Cancel(job))

@@ -6,6 +6,7 @@
     ├── ModelUnavailable         weights missing/damaged -> hint: the command that gets them
     ├── Busy                     the queue is full       -> hint: wait, or cancel something
     ├── WorkerCrashed            the worker died twice   -> hint: where the log is
+    ├── UnknownJob               nothing to attach to    -> hint: run it again
     └── InternalError            our bug                 -> hint: where the log is
     ProtocolError                bytes or frames that are no message: drop the connection, log it
     DaemonUnavailable            client side: not found, did not start, other protocol version, went away
@@ -76,6 +77,12 @@ class WorkerCrashed(RemoteError):
     code = "worker-crashed"
 
 
+class UnknownJob(RemoteError):
+    """A job that is not here: it never came, is over and not kept, or is another connection's now."""
+
+    code = "unknown-job"
+
+
 class InternalError(RemoteError):
     """A defect of the daemon."""
 
@@ -94,7 +101,7 @@ class DaemonUnavailable(Exception):
 
 
 REMOTE_ERRORS: dict[str, type[RemoteError]] = {
-    cls.code: cls for cls in (BadRequest, OutOfMemory, ModelUnavailable, Busy, WorkerCrashed, InternalError)
+    cls.code: cls for cls in (BadRequest, OutOfMemory, ModelUnavailable, Busy, WorkerCrashed, UnknownJob, InternalError)
 }
 
 

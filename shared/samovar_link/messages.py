@@ -183,6 +183,9 @@ class Run:
     32 characters is); all answers carry it. `images` maps a role of the operation to its raster. Of the layer, the
     pixels around `region` are seen, but only those in it are computed and come back, at their place. What lies in
     `viewport` is computed first. With `stream`, parts of the result come with `Progress` as they are finished.
+
+    A client that falls silent loses its jobs. With `keep_result` the job goes on without it, and its end is kept for
+    `Attach`: some ten minutes, until newer results need the room, or until the client lets go of it with `Cancel`.
     """
 
     job: str
@@ -197,6 +200,7 @@ class Run:
     keep_alive_seconds: float = 300.0
     seed: int = 0
     stream: bool = False
+    keep_result: bool = False
 
 
 @dataclass(frozen=True)
@@ -274,7 +278,8 @@ class Failed:
 class Cancel:
     """Client -> daemon. Idempotent: cancelling an unknown or finished job is not an error.
 
-    Answered by `Cancelled`, unless the job's `Done` or `Failed` was already on its way.
+    Answered by `Cancelled`, unless the job's `Done` or `Failed` was already on its way. Of a job that is over, a result
+    that is kept is let go.
     """
 
     job: str
@@ -285,6 +290,62 @@ class Cancelled:
     """Daemon -> client: the job is no more, and nothing of it will follow."""
 
     job: str
+
+
+@dataclass(frozen=True)
+class Attach:
+    """Client -> daemon: take up a job after its connection was lost, from a new one.
+
+    Of a job that waits or runs, a `Progress` comes at once and what comes of it goes to this client alone from now on;
+    another that still waits for it is told with `Failed`. Of a job that is over and kept (`Run.keep_result`), its
+    `Done` comes with all pixels, or its `Failed`, as often as asked for. Any other is `Failed` with "unknown-job".
+    """
+
+    job: str
+
+
+# --- models in memory ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Warm:
+    """Client -> daemon: load what a `Run` of this operation with these parameters would use, so that it finds it hot.
+
+    Starts the worker if none runs; waits while any job waits or runs. Answered by `Warmed` or `Refused`. A client has
+    one at a time: a newer one takes the place of one that still waits, which is then not answered. Of what is loaded
+    already the stay is prolonged, never shortened.
+    """
+
+    operation: str
+    parameters: dict[str, Value] = field(default_factory=dict)
+    keep_alive_seconds: float = 300.0
+
+
+@dataclass(frozen=True)
+class Warmed:
+    """Daemon -> client, answers `Warm`: these models are in memory, named as in `LoadedModel`."""
+
+    operation: str
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unload:
+    """Client -> daemon: drop a model with all its variants, or all models. What a job uses at the moment stays.
+
+    Answered by `Unloaded`, while a job runs at the end of its tile. All models while no job runs: the worker ends, and
+    the answer comes when it is gone.
+    """
+
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Unloaded:
+    """Daemon -> client, answers `Unload`: what left memory, named as in `LoadedModel`, and how much that was."""
+
+    models: tuple[str, ...] = ()
+    size_bytes: int = 0
 
 
 # --- the rest -------------------------------------------------------------------------------------------------------
@@ -361,7 +422,7 @@ class Stopping:
 
 
 Message = Union[
-    Hello, Welcome, Refused, Run, Progress, Done, Failed, Cancel, Cancelled,
+    Hello, Welcome, Refused, Run, Progress, Done, Failed, Cancel, Cancelled, Attach, Warm, Warmed, Unload, Unloaded,
     Ping, Pong, Status, StatusReport, Stop, Stopping,
 ]  # fmt: skip
 

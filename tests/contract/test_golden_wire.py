@@ -15,6 +15,7 @@ import pytest
 
 from samovar_link import codec, messages
 from samovar_link.messages import (
+    Attach,
     Cancel,
     Cancelled,
     Choice,
@@ -42,6 +43,10 @@ from samovar_link.messages import (
     Stop,
     Stopping,
     Tiles,
+    Unload,
+    Unloaded,
+    Warm,
+    Warmed,
     Welcome,
 )  # fmt: skip
 
@@ -80,6 +85,7 @@ EXAMPLES: dict[str, Message] = {
     ),
     "Run, bare": Run(JOB, "identity"),
     "Run, streaming": Run(JOB, "upscale", images={"image": Raster(3, 5, 4)}, stream=True),
+    "Run, keeping": Run(JOB, "upscale", images={"image": Raster(3, 5, 4)}, keep_result=True),
     "Progress": Progress(JOB, 0.25, "tiles", eta_seconds=1.5, images={"image": Raster(1, 1, 3, x=64, y=128)}),
     "Progress, part": Progress(
         JOB, 0.5, images={"image": Raster(2, 4, 4, x=8, y=2)}, whole=Raster(6, 10, 4, x=-2, y=2)
@@ -94,6 +100,12 @@ EXAMPLES: dict[str, Message] = {
     "Failed": Failed(JOB, "out-of-memory", "a fact", "a way out"),
     "Cancel": Cancel(JOB),
     "Cancelled": Cancelled(JOB),
+    "Attach": Attach(JOB),
+    "Warm": Warm("upscale", {"model": "waifu2x/cunet-art", "noise": 1}, keep_alive_seconds=60.0),
+    "Warmed": Warmed("upscale", ("waifu2x/cunet-art noise1", "waifu2x/cunet-art")),
+    "Unload": Unload("waifu2x/cunet-art"),
+    "Unload, all": Unload(),
+    "Unloaded": Unloaded(("waifu2x/cunet-art noise1",), 1 << 33),
     "Ping": Ping(7),
     "Pong": Pong(7),
     "Status": Status(),

@@ -1,21 +1,15 @@
-"""The dispatcher's rules, without sockets, processes or time: sends are collected, the worker is a list."""
+"""The dispatcher's rules, without sockets, processes or time."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import pytest
+from stage import A, B, FakeBlock, Frame, Stage
 
-from samovar.broker.dispatcher import Dispatcher
-from samovar.broker.intake import Offer
 from samovar.broker.job import Pixels
-from samovar.broker.port import Bounds, Delivery, Identity
-from samovar.card import Catalogue
+from samovar.broker.port import Bounds, Delivery
 from samovar.channel import Held, Ready
-from samovar.operation import Registry, operation, param
-from samovar_link import codec
 from samovar_link.messages import (
     Cancel,
     Cancelled,
@@ -24,9 +18,6 @@ from samovar_link.messages import (
     Hello,
     Limits,
     LoadedModel,
-    Message,
-    Ping,
-    Pong,
     Progress,
     Raster,
     Refused,
@@ -39,119 +30,6 @@ from samovar_link.messages import (
     Stopping,
     Welcome,
 )  # fmt: skip
-
-A, B = b"a", b"b"
-
-
-@dataclass(frozen=True)
-class Params:
-    factor: int = param(1, title="Factor", help="how much larger", minimum=1, maximum=8)
-
-
-@operation("grow", title="Grow", params=Params, output_size=lambda w, h, params: (w * params.factor, h * params.factor))
-def grow(image: object, params: Params, job: object) -> object:
-    """Make it larger."""
-    return image
-
-
-class Frame:
-    """A received frame of zeros."""
-
-    def __init__(self, size: int) -> None:
-        self.buffer = memoryview(bytes(size))
-
-    def __len__(self) -> int:
-        return len(self.buffer)
-
-
-@dataclass
-class FakeBlock:
-    released: int = 0
-
-    def release(self) -> None:
-        self.released += 1
-
-
-@dataclass
-class FakeWorker:
-    state: str = "none"
-    pid: int = 0
-    runs: list[str] = field(default_factory=list)
-    pixels: list[Pixels] = field(default_factory=list)
-    cancels: list[str] = field(default_factory=list)
-    retired: int = 0
-    kills: int = 0
-
-    def run(self, run: Run, pixels: Pixels) -> None:
-        self.state = "busy"
-        self.runs.append(run.job)
-        self.pixels.append(pixels)
-
-    def cancel(self, job: str) -> None:
-        self.cancels.append(job)
-
-    def kill(self) -> None:
-        self.kills += 1
-
-    def retire(self) -> None:
-        self.retired += 1
-        self.state = "none"
-
-
-class Stage:
-    """A dispatcher with everything around it faked."""
-
-    def __init__(self, limits: Limits | None = None, bounds: Bounds | None = None) -> None:
-        self.now = 100.0
-        self.sent: list[tuple[bytes, Message]] = []
-        self.outcome: dict[bytes, Delivery] = {}
-        self.stopped = 0
-        self.worker = FakeWorker()
-        offer = Offer(Registry([grow]), Catalogue([]), limits or Limits())
-        identity = Identity("1.0", 42, ("ipc:///x",), "/log")
-        self.dispatcher = Dispatcher(offer, identity, self.send, self.worker, lambda: self.now, self.stop, bounds)
-        for client in (A, B):
-            self.say(client, Hello(client=client.decode()))
-        self.sent.clear()
-
-    def stop(self) -> None:
-        self.stopped += 1
-
-    def send(self, client: bytes, message: Message, blocks: Sequence[FakeBlock] = ()) -> Delivery:  # type: ignore[override]
-        outcome = self.outcome.get(client, Delivery.SENT)
-        if outcome is Delivery.SENT:
-            self.sent.append((client, message))
-        if outcome is not Delivery.FULL:
-            for block in blocks:
-                block.release()
-        return outcome
-
-    def say(self, client: bytes, message: Message, *sizes: int) -> None:
-        self.dispatcher.receive(client, codec.encode(message), [Frame(size) for size in sizes])
-
-    def run(self, client: bytes, job: str, **options: object) -> None:
-        self.say(client, Run(job, "grow", images={"image": Raster(2, 2, 1)}, **options), 4)  # type: ignore[arg-type]
-
-    def work(self, message: Message | Ready | Held, *blocks: FakeBlock) -> None:
-        if isinstance(message, (Done, Failed, Cancelled)):
-            self.worker.state = "idle"
-        self.dispatcher.worker_said(message, blocks)  # type: ignore[arg-type]
-
-    def die(self, reason: str = "SIGSEGV") -> None:
-        self.worker.state = "none"
-        self.dispatcher.worker_gone(reason)
-
-    def after(self, seconds: float, *present: bytes) -> None:
-        """Let time pass; who is present pings."""
-        self.now += seconds
-        for client in present:
-            self.dispatcher.receive(client, codec.encode(Ping()), [])
-        self.dispatcher.tick()
-        self.sent = [item for item in self.sent if not isinstance(item[1], Pong)]
-
-    def take(self) -> list[tuple[bytes, Message]]:
-        sent, self.sent = self.sent, []
-        return sent
 
 
 @pytest.fixture
@@ -484,5 +362,6 @@ def test_every_message_kind_has_an_answer_or_is_refused(stage: Stage) -> None:
         stage.say(A, cls(**fields))
     refused = {message.kind for _, message in stage.take() if isinstance(message, Refused)}
     assert refused == {
-        "Welcome", "Refused", "Progress", "Done", "Failed", "Cancelled", "StatusReport", "Stopping",
+        "Welcome", "Refused", "Progress", "Done", "Failed", "Cancelled", "StatusReport", "Stopping", "Unloaded",
+        "Warmed", "Warm",  # that one because there is no operation "x"
     }  # fmt: skip

@@ -14,7 +14,8 @@ from samovar.broker.mover import AT_ONCE_BYTES, Mover
 from samovar.broker.worker import WorkerSlot
 from samovar.channel import Ready, Said
 from samovar.segment import Block, SegmentPool
-from samovar_link.messages import Cancelled, Failed, Run
+from samovar_link.errors import InternalError
+from samovar_link.messages import Cancelled, Failed, Run, Unload, Unloaded
 
 pytestmark = pytest.mark.slow  # starting Python takes a while on a busy machine
 
@@ -160,3 +161,34 @@ def test_a_retired_worker_ends_by_itself(bench: Callable[..., Bench]) -> None:
     assert process.wait(5) == 0
     stage.slot.tick()
     assert stage.ends == []
+
+
+def test_a_retired_worker_is_reported_gone_when_it_has_ended(bench: Callable[..., Bench]) -> None:
+    stage = bench(CHANNEL + "try:\n    while True: wait()\nexcept EOFError: pass")
+    stage.slot.start()
+    assert stage.slot.current is not None
+    process = stage.slot.current.process
+    gone: list[int | None] = []
+    stage.slot.retire(lambda: gone.append(process.returncode))
+    assert gone == [] and stage.slot.leaving
+    assert process.wait(5) == 0
+    stage.slot.tick()
+    assert gone == [0] and not stage.slot.leaving
+    stage.slot.retire(lambda: gone.append(None))
+    assert gone == [0, None], "there is none"
+
+
+def test_a_worker_is_busy_until_it_has_answered(bench: Callable[..., Bench]) -> None:
+    answer = "__import__('samovar_link.messages').messages.Unloaded()"
+    stage = bench(CHANNEL + f"channel.send(Ready('x')); wait(); channel.send({answer}); wait()")
+    stage.slot.start()
+    stage.until(lambda: stage.slot.state == "idle")
+    stage.slot.ask(Unload())
+    assert stage.slot.state == "busy"
+    stage.until(lambda: stage.slot.state == "idle")
+    assert stage.messages == [Ready("x"), Unloaded()]
+
+
+def test_a_program_that_is_not_there_cannot_be_started(bench: Callable[..., Bench]) -> None:
+    with pytest.raises(InternalError, match="/nowhere/python"):
+        bench("", "/nowhere/python").slot.start()

@@ -64,3 +64,15 @@ def test_every_job_comes_out_once_and_in_order_for_its_client(plan: list[tuple[s
     for kind in set(plan):
         own = [name for name in names if plan[name] == kind]
         assert own == sorted(own)
+
+
+def test_a_job_of_another_client_waits_in_that_ones_line() -> None:
+    one, again = job("a1"), job("a0")
+    queue = filled(one, job("a2"), job("b1", "b"))
+    queue.push_first(again)
+    for each in (one, again):
+        queue.reassign(each, b"b")
+    assert drain(queue) == ["a0", "a2", "b1", "a1"]
+    running = job("r")
+    queue.reassign(running, b"b")
+    assert running.client == b"b" and len(queue) == 0

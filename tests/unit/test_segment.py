@@ -105,3 +105,19 @@ def test_a_closed_pool_leaves_neither_descriptors_nor_maps() -> None:
 def test_memory_that_cannot_be_had_is_a_memory_error() -> None:
     with pytest.raises(MemoryError, match="no shared memory for"):
         SegmentPool(0, Clock()).take(1 << 62)
+
+
+def test_shared_bytes_are_free_when_all_have_let_go() -> None:
+    pool = SegmentPool(0, Clock())
+    block = pool.take(10)
+    second = block.share()
+    third = second.share()
+    second.view[:3] = b"abc"
+    assert bytes(third.view[:3]) == b"abc" and third.address == block.address
+    for each in (second, second, block):
+        each.release()
+    assert pool.free_bytes == 0, "one still holds it"
+    third.release()
+    assert pool.free_bytes == SMALLEST_BYTES
+    with pytest.raises(AssertionError):
+        third.share()

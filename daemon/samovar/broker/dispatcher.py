@@ -7,7 +7,8 @@ threads, no waiting, so that every rule here is tested in microseconds.
 2. One job at a time is with the worker (`_running`). It may be abandoned, that is, answered already; what the
    worker still says about it is dropped.
 3. Progress never goes backwards, not even when a job starts again on a fresh worker.
-4. Who said nothing for a lease's time, or cannot be reached, loses its jobs.
+4. Who said nothing for a lease's time, or cannot be reached, loses its jobs; but one with `keep_result` goes on as an
+   orphan, and its end lies on the shelf for who attaches to it.
 """
 
 from __future__ import annotations
@@ -23,20 +24,22 @@ from samovar.broker.lease import Client, Leases
 from samovar.broker.outbox import Outbox, release
 from samovar.broker.port import Bounds, Identity, Send, Worker
 from samovar.broker.queue import JobQueue
+from samovar.broker.shelf import Shelf
+from samovar.broker.warmth import Warmth
 from samovar.channel import Held, Ready, Said
 from samovar.segment import Block
 from samovar_link import codec
 from samovar_link.codec import UnknownKind
-from samovar_link.errors import BadRequest, Busy, ProtocolError, RemoteError, WorkerCrashed
+from samovar_link.errors import BadRequest, Busy, ProtocolError, RemoteError, UnknownJob, WorkerCrashed
 from samovar_link.messages import (
     PROTOCOL,
+    Attach,
     Cancel,
     Cancelled,
     Done,
     Failed,
     Hello,
     JobInfo,
-    LoadedModel,
     Message,
     Ping,
     Pong,
@@ -47,6 +50,10 @@ from samovar_link.messages import (
     StatusReport,
     Stop,
     Stopping,
+    Unload,
+    Unloaded,
+    Warm,
+    Warmed,
 )  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -72,14 +79,16 @@ class Dispatcher:
         self._outbox = Outbox(send, lambda client: self._leases.unreachable(client, clock()))
         self._send = self._outbox.send
         self._queue = JobQueue()
+        self._shelf = Shelf(self._bounds)
+        self._warmth = Warmth(offer, worker, self._send, lambda client: self._leases.lapsed(client, clock()))
         self._jobs: dict[str, Job] = {}
         self._running: Job | None = None
-        self._models: tuple[LoadedModel, ...] = ()
         self._device = ""
         self._started = clock()
         self._idle_since = clock()
         self._handlers: dict[type, Callable[[Client, object], None]] = {
-            Cancel: self._cancel, Status: self._status, Stop: self._stop_asked, Pong: lambda client, message: None,
+            Cancel: self._cancel, Attach: self._attach, Warm: self._warm, Unload: self._unload, Status: self._status,
+            Stop: self._stop_asked, Pong: lambda client, message: None,
         }  # fmt: skip
 
     @property
@@ -139,7 +148,8 @@ class Dispatcher:
     def _accept(self, client: Client, run: Run, pixels: Pixels) -> None:
         try:
             check_job_id(run.job)
-            if run.job in self._jobs or (self._running is not None and self._running.id == run.job):
+            running = self._running is not None and self._running.id == run.job
+            if run.job in self._jobs or run.job in self._shelf or running:
                 raise BadRequest(f"job {run.job} exists already", "give every job an id of its own")
         except BadRequest as error:  # a Failed would end the job of that name
             self._send(client.id, Refused("Run", error.code, error.message, error.hint))
@@ -171,6 +181,33 @@ class Dispatcher:
         if job is not None and job.client == client.id:
             log.info("job %s cancelled by its client", job.id)
             self._end(job, Cancelled(job.id))
+        elif job is None:
+            self._shelf.drop(message.job, client.id)
+
+    def _attach(self, client: Client, message: object) -> None:
+        assert isinstance(message, Attach)
+        job = self._jobs.get(message.job)
+        if job is not None:
+            if job.client != client.id:
+                log.info("job %s goes to another connection", job.id)
+                error = UnknownJob(f"job {job.id} was taken up by another connection")
+                self._send(job.client, Failed(job.id, error.code, error.message))
+                self._queue.reassign(job, client.id)
+            self._send(client.id, Progress(job.id, job.fraction, job.stage))
+        elif (kept := self._shelf.get(message.job, client.id)) is not None:
+            self._send(client.id, *kept)
+        else:
+            fact = f"job {message.job[:64]!r} is not here: it never came, or is over and not kept"
+            self._send(client.id, Failed(message.job[:64], UnknownJob.code, fact, "run it again"))
+
+    def _warm(self, client: Client, message: object) -> None:
+        assert isinstance(message, Warm)
+        self._warmth.warm(client, message)
+        self._next()
+
+    def _unload(self, client: Client, message: object) -> None:
+        assert isinstance(message, Unload)
+        self._warmth.unload(client, message, job_runs=self._running is not None)
 
     def _status(self, client: Client, message: object) -> None:
         now = self._clock()
@@ -184,7 +221,8 @@ class Dispatcher:
             ))  # fmt: skip
         self._send(client.id, StatusReport(
             self._identity.version, self._identity.pid, now - self._started, self._identity.endpoints,
-            self._leases.present(now), self._worker.state, self._worker.pid, self._device, tuple(infos), self._models,
+            self._leases.present(now), self._worker.state, self._worker.pid, self._device, tuple(infos),
+            self._warmth.held,
         ))  # fmt: skip
 
     def _stop_asked(self, client: Client, message: object) -> None:
@@ -197,20 +235,31 @@ class Dispatcher:
             self._end(job, Cancelled(job.id))
         for client in self._leases:
             self._send(client.id, Stopping())
+        self._shelf.close()
 
     # --- from the worker --------------------------------------------------------------------------------------------
 
     def worker_said(self, message: Said, blocks: Sequence[Block]) -> None:
         if isinstance(message, Ready):
             self._device = message.device
-            if self._running is not None:
-                self._running.worker_ready = self._clock()
+            self._worker_is_ready()
         elif isinstance(message, Held):
-            self._models = message.models
+            self._warmth.held = message.models
+        elif isinstance(message, Unloaded):
+            self._warmth.said(message)
+        elif isinstance(message, (Warmed, Refused)):
+            self._warmth.said(message)
+            self._worker_is_ready()
         elif isinstance(message, (Progress, Done, Failed, Cancelled)):
             self._job_news(message, blocks)
         else:
             log.error("the worker said %s", type(message).__name__)
+
+    def _worker_is_ready(self) -> None:
+        """To begin with the job that came meanwhile, or for whatever else there is."""
+        if self._running is not None:
+            self._running.worker_ready = self._clock()
+        self._next()
 
     def _job_news(self, message: Progress | Answer, blocks: Sequence[Block]) -> None:
         job = self._running
@@ -221,7 +270,7 @@ class Dispatcher:
             if job.abandoned is not None:
                 release(blocks)
                 return
-            job.fraction = max(job.fraction, message.fraction)
+            job.fraction, job.stage = max(job.fraction, message.fraction), message.stage
             self._send(job.client, dataclasses.replace(message, fraction=job.fraction), blocks)
         else:
             self._worker_is_free()
@@ -246,8 +295,8 @@ class Dispatcher:
 
     def worker_gone(self, reason: str) -> None:
         """The worker ended without being asked to."""
-        self._models = ()
         job = self._running
+        self._warmth.worker_gone(reason, under_job=job is not None)
         if job is None:
             log.warning("the worker ended while idle: %s", reason)
             return
@@ -269,11 +318,12 @@ class Dispatcher:
     # --- jobs -------------------------------------------------------------------------------------------------------
 
     def _next(self) -> None:
-        """Give the worker a job if it has none and one waits."""
+        """Give the worker a job if it has none and one waits; if none does, something to warm."""
         if self._running is not None:
             return
         job = self._queue.pop()
         if job is None:
+            self._warmth.next()
             return
         self._running = job
         job.assigned = self._clock()
@@ -290,6 +340,8 @@ class Dispatcher:
             release(blocks)
         else:
             del self._jobs[job.id]
+            if job.run.keep_result and not isinstance(answer, Cancelled):
+                self._shelf.put(answer, blocks, job.client, self._clock())
             self._send(job.client, answer, blocks)
         if job is self._running:
             job.abandoned = self._clock()
@@ -304,25 +356,37 @@ class Dispatcher:
         """What is due because time passed."""
         now = self._clock()
         for job in list(self._jobs.values()):
-            if self._leases.lapsed(job.client, now):
+            if not self._leases.lapsed(job.client, now):
+                job.orphaned = None
+            elif not self._outlives_its_client(job, now):
                 self._end_lapsed(job)
         for client in self._outbox.clients():
             if self._leases.lapsed(client, now):
                 self._outbox.discard(client)
             else:
                 self._outbox.retry(client)
+        self._shelf.expire(now)
         self._retire_idle_worker(now)
         self._kill_stubborn_worker(now)
 
+    def _outlives_its_client(self, job: Job, now: float) -> bool:
+        """Whether it goes on without it; for as long as its result would be kept."""
+        if not job.run.keep_result:
+            return False
+        if job.orphaned is None:
+            log.info("job %s goes on without its client", job.id)
+            job.orphaned = now
+        return now - job.orphaned < self._bounds.kept_seconds
+
     def _end_lapsed(self, job: Job) -> None:
         """Whoever only stood still and wakes up again must not wait for this job for ever."""
-        seconds = self._offer.limits.lease_seconds
+        seconds = self._bounds.kept_seconds if job.run.keep_result else self._offer.limits.lease_seconds
         log.warning("job %s cancelled: its client went silent", job.id)
         message = f"nothing was heard of this program for {seconds:g} s, so its job was ended"
         self._end(job, Failed(job.id, RemoteError.code, message, "run it again"))
 
     def _retire_idle_worker(self, now: float) -> None:
-        idle = self._running is None and not self._models and self._worker.state == "idle"
+        idle = self._running is None and not self._warmth.held and self._worker.state == "idle"
         if idle and now - self._idle_since >= self._bounds.idle_seconds:
             log.info("the worker was idle for %.0f s: ended", now - self._idle_since)
             self._worker.retire()

@@ -11,7 +11,7 @@ from samovar.card import Catalogue
 from samovar.operation import Registry
 from samovar_link import codec
 from samovar_link.errors import BadRequest
-from samovar_link.messages import PRIORITIES, Limits, OperationInfo, Rectangle, Run, Welcome
+from samovar_link.messages import PRIORITIES, Limits, OperationInfo, Rectangle, Run, Warm, Welcome
 
 _MAX_JOB_ID = 64
 _MAX_KEEP_ALIVE_SECONDS = 366 * 86400.0
@@ -34,11 +34,7 @@ class Offer:
         """Raises BadRequest, naming field, value and what is allowed."""
         if run.priority not in PRIORITIES:
             raise BadRequest.field("Run.priority", run.priority, ", ".join(PRIORITIES))
-        seconds = run.keep_alive_seconds
-        if not (seconds == -1 or 0 <= seconds <= _MAX_KEEP_ALIVE_SECONDS) or math.isnan(seconds):
-            raise BadRequest.field(
-                "Run.keep_alive_seconds", seconds, f"0..{_MAX_KEEP_ALIVE_SECONDS:g} s, or -1 for ever"
-            )
+        _check_keep_alive("Run", run.keep_alive_seconds)
         operation = self.registry.get(run.operation)
         codec.check_images(run.images, frame_sizes, self.limits)
         params = self.registry.check(run, self.catalogue.ids(run.operation))
@@ -49,6 +45,16 @@ class Offer:
             _check_part(name, part, image.width, image.height)
         if operation.output_size is not None:
             self._check_output(*operation.output_size(image.width, image.height, params))
+
+    def check_warm(self, warm: Warm) -> None:
+        """Raises BadRequest, as `check` does for a `Run`."""
+        _check_keep_alive("Warm", warm.keep_alive_seconds)
+        self.registry.get(warm.operation).parse(warm.parameters, self.catalogue.ids(warm.operation))
+
+    def check_model(self, model: str) -> None:
+        """Raises BadRequest for a model that is not offered; "" is all of them."""
+        if model:
+            self.catalogue.get(model)
 
     def _check_output(self, width: int, height: int) -> None:
         if width * height > self.limits.max_output_pixels:
@@ -62,6 +68,12 @@ def check_job_id(job: str) -> None:
     """Raises BadRequest for an id that cannot name a job."""
     if not 1 <= len(job) <= _MAX_JOB_ID or not job.isprintable():
         raise BadRequest.field("Run.job", job, f"1..{_MAX_JOB_ID} printable characters")
+
+
+def _check_keep_alive(kind: str, seconds: float) -> None:
+    if not (seconds == -1 or 0 <= seconds <= _MAX_KEEP_ALIVE_SECONDS) or math.isnan(seconds):
+        allowed = f"0..{_MAX_KEEP_ALIVE_SECONDS:g} s, or -1 for ever"
+        raise BadRequest.field(f"{kind}.keep_alive_seconds", seconds, allowed)
 
 
 def _check_part(name: str, part: Rectangle | None, width: int, height: int) -> None:

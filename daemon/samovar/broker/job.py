@@ -60,6 +60,9 @@ class Pixels:
 class Job:
     """One `Run` between its receipt and its end. Times are on the broker's clock.
 
+    stage : what its last progress called it
+    worker_ready : when the worker could begin
+    orphaned : since when it goes on without its client, see `Run.keep_result`
     abandoned : when its client had its answer while the worker was not yet done with it
     """
 
@@ -70,7 +73,9 @@ class Job:
     assigned: float = 0.0
     worker_ready: float = 0.0
     fraction: float = 0.0
+    stage: str = ""
     attempts: int = 0
+    orphaned: float | None = None
     abandoned: float | None = None
     retries: tuple[str, ...] = ()
 

@@ -108,7 +108,7 @@ class Loop:
         self._slot.tick()
         self._pool.expire()
         self._heap.tick(time.monotonic())
-        often = self._dispatcher.busy or self._door.sending
+        often = self._dispatcher.busy or self._door.sending or self._slot.leaving
         self._next_tick = time.monotonic() + (_BUSY_TICK_SECONDS if often else _IDLE_TICK_SECONDS)
 
     def _drain_wake(self) -> None:

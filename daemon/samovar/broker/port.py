@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from samovar.broker.job import Pixels
 from samovar.segment import Block
-from samovar_link.messages import Message, Run
+from samovar_link.messages import Message, Run, Unload, Warm
 
 
 class Delivery(enum.Enum):
@@ -29,17 +29,23 @@ class Send(Protocol):
 class Worker(Protocol):
     """The one worker, whether it runs or not. Its events come back through the dispatcher's `worker_*` methods.
 
-    state : "none", "starting", "idle" or "busy"
+    state : "none", "starting", "idle" or "busy"; busy is also who was asked something and has not answered yet
+    start : unless it runs; raises InternalError
+    run : start if need be, and do a job; it may still be at work on what it was asked
+    ask : have something done between jobs; it must run
+    retire : end it, then call `gone`, once its memory is the system's again
     """
 
     @property
     def state(self) -> str: ...
     @property
     def pid(self) -> int: ...
+    def start(self) -> None: ...
     def run(self, run: Run, pixels: Pixels) -> None: ...
+    def ask(self, question: Warm | Unload) -> None: ...
     def cancel(self, job: str) -> None: ...
     def kill(self) -> None: ...
-    def retire(self) -> None: ...
+    def retire(self, gone: Callable[[], None] = ...) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,13 @@ class Identity:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What may wait, how long the worker may be idle before it ends, and how long it may take to drop a cancelled job
-    (a tile of a large network takes seconds on a slow machine)."""
+    """What may wait, how long the worker may be idle before it ends, how long it may take to drop a cancelled job
+    (a tile of a large network takes seconds on a slow machine), and what is kept for clients that went away."""
 
     max_jobs: int = 1024
     max_bytes: int = 8 << 30
     idle_seconds: float = 600.0
     stubborn_seconds: float = 30.0
+    kept_bytes: int = 1 << 30
+    kept_results: int = 256
+    kept_seconds: float = 600.0

@@ -49,3 +49,10 @@ class JobQueue:
         if not jobs:
             del line[job.client]
         return True
+
+    def reassign(self, job: Job, client: bytes) -> None:
+        """Another client's job from now on: if it waits in line, then at the end of the new one's."""
+        waits = job not in self._first and self.remove(job)
+        job.client = client
+        if waits:
+            self.push(job)

@@ -15,13 +15,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from samovar.broker.job import Pixels
 from samovar.broker.mover import Mover
 from samovar.channel import Channel, Ready, Said
 from samovar.segment import Block, SegmentPool
 from samovar_link.errors import BadRequest, InternalError, OutOfMemory, ProtocolError, RemoteError
-from samovar_link.messages import Cancel, Cancelled, Done, Failed, Run, Stop
+from samovar_link.messages import (
+    Cancel,
+    Cancelled,
+    Done,
+    Failed,
+    Refused,
+    Run,
+    Stop,
+    Unload,
+    Unloaded,
+    Warm,
+    Warmed,
+)  # fmt: skip
 
 log = logging.getLogger(__name__)
 worker_log = logging.getLogger("samovar.worker")
@@ -120,6 +133,15 @@ def _log_line(line: str) -> None:
         worker_log.warning("%s", line)
 
 
+@dataclass
+class _Leaving:
+    """A worker on its way out. deadline : when it is killed; gone : called when it has ended"""
+
+    process: subprocess.Popen[bytes]
+    deadline: float
+    gone: Callable[[], None]
+
+
 class WorkerSlot:
     """Where the worker is, or will be.
 
@@ -134,8 +156,9 @@ class WorkerSlot:
         self._pool = pool
         self._mover = mover
         self._command = command
-        self._leaving: list[tuple[float, subprocess.Popen[bytes]]] = []
+        self._leaving: list[_Leaving] = []
         self._job: Run | None = None
+        self._asked = 0
         self._cancelled_early = False
         self._failed: Failed | None = None
 
@@ -145,7 +168,7 @@ class WorkerSlot:
             return "none"
         if not self.current.ready:
             return "starting"
-        return "busy" if self._job is not None else "idle"
+        return "busy" if self._job is not None or self._asked else "idle"
 
     @property
     def pid(self) -> int:
@@ -153,30 +176,38 @@ class WorkerSlot:
 
     # --- what the dispatcher asks for ---------------------------------------------------------------------------------
 
+    def start(self) -> None:
+        """Start the worker if there is none. Raises InternalError."""
+        if self.current is not None:
+            return
+        try:
+            self.current = WorkerProcess(self._command, self._pool)
+        except OSError as error:
+            raise InternalError(f"the worker cannot be started: {error}", "try again later") from error
+        log.info("worker started, pid %d", self.pid)
+
     def run(self, run: Run, pixels: Pixels) -> None:
         """Start a job, and the worker first if there is none."""
         self._job = run
         self._cancelled_early = False
         try:
-            if self.current is None:
-                self.current = WorkerProcess(self._command, self._pool)
-                log.info("worker started, pid %d", self.pid)
+            self.start()
             if pixels.moving:
                 return
             if pixels.blocks is None:
                 self._mover.move(pixels, lambda: self._deliver(run, pixels))
                 return
-        except (OSError, MemoryError) as error:
+        except InternalError as error:
             self._fail(run, error)
+            return
+        except MemoryError as error:
+            self._fail(run, OutOfMemory(str(error), "work on a smaller part"))
             return
         self._deliver(run, pixels)
 
-    def _fail(self, run: Run, error: OSError | MemoryError) -> None:
+    def _fail(self, run: Run, error: RemoteError) -> None:
         log.error("job %s: %s", run.job, error)
-        remote: RemoteError = InternalError(f"the worker cannot be started: {error}", "try again later")
-        if isinstance(error, MemoryError):
-            remote = OutOfMemory(str(error), "work on a smaller part")
-        self._failed = Failed(run.job, remote.code, remote.message, remote.hint)  # the caller is not done yet
+        self._failed = Failed(run.job, error.code, error.message, error.hint)  # the caller is not done yet
 
     def _deliver(self, run: Run, pixels: Pixels) -> None:
         """The pixels are in shared memory: tell the worker, if the job is still its job."""
@@ -194,19 +225,36 @@ class WorkerSlot:
         if self.current is not None:
             self.current.channel.send(Cancel(job))
 
+    def ask(self, question: Warm | Unload) -> None:
+        """Have it done before the next job is taken up. `Warmed`, `Unloaded` or `Refused` comes through `said`."""
+        assert self.current is not None
+        self._asked += 1
+        self.current.channel.send(question)
+
     def kill(self) -> None:
         """It does not stop what it does. Its end is reported like any other."""
         if self.current is not None:
             self.current.process.kill()
 
-    def retire(self) -> None:
-        """End the worker. A job that comes now gets a new one."""
-        process, self.current, self._job = self.current, None, None
+    def retire(self, gone: Callable[[], None] = lambda: None) -> None:
+        """End the worker, and call `gone` when it has ended. A job that comes now gets a new one."""
+        process = self.current
         if process is None:
+            gone()
             return
         process.channel.send(Stop())
+        self._leave(process, gone)
+
+    def _leave(self, process: WorkerProcess, gone: Callable[[], None] = lambda: None) -> None:
         process.close()
-        self._leaving.append((time.monotonic() + _END_SECONDS, process.process))
+        self._leaving.append(_Leaving(process.process, time.monotonic() + _END_SECONDS, gone))
+        self.current = self._job = None
+        self._asked = 0
+
+    @property
+    def leaving(self) -> bool:
+        """Whether a worker that was told to end is still there."""
+        return bool(self._leaving)
 
     # --- what the loop does -------------------------------------------------------------------------------------------
 
@@ -228,14 +276,13 @@ class WorkerSlot:
                 process.ready = True
             if isinstance(message, (Done, Failed, Cancelled)):
                 self._job = None
+            if isinstance(message, (Warmed, Unloaded, Refused)):
+                self._asked -= 1
             self.said(message, blocks)
 
     def _lost(self, process: WorkerProcess) -> None:
         reason = process.reason()
-        process.close()
-        self._leaving.append((time.monotonic() + _END_SECONDS, process.process))
-        self.current = None
-        self._job = None
+        self._leave(process)
         self.gone(reason)
 
     def tick(self) -> None:
@@ -245,21 +292,21 @@ class WorkerSlot:
             self._job = None
             self.said(failed, [])
         now = time.monotonic()
-        for item in list(self._leaving):
-            deadline, process = item
-            if process.poll() is not None:
-                self._leaving.remove(item)
-            elif now > deadline:
-                log.warning("the worker %d did not end by itself: killed", process.pid)
-                process.kill()
+        for each in list(self._leaving):
+            if each.process.poll() is not None:
+                self._leaving.remove(each)
+                each.gone()
+            elif now > each.deadline:
+                log.warning("the worker %d did not end by itself: killed", each.process.pid)
+                each.process.kill()
 
     def close(self) -> None:
         """End the worker and wait for it; at the daemon's end."""
         self.retire()
-        for deadline, process in self._leaving:
+        for each in self._leaving:
             try:
-                process.wait(timeout=max(0.0, min(deadline - time.monotonic(), 0.5)))
+                each.process.wait(timeout=max(0.0, min(each.deadline - time.monotonic(), 0.5)))
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                each.process.kill()
+                each.process.wait()
         self._leaving.clear()

@@ -1,4 +1,4 @@
-"""Start, stop and ask the daemon: serve, stop, status, ps, logs."""
+"""Start, stop and ask the daemon: serve, stop, status, ps, unload, logs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ import click
 import samovar
 from samovar_link import connect, discovery
 from samovar_link.discovery import ConnectionFile
-from samovar_link.errors import DaemonUnavailable
-from samovar_link.messages import Message, Status, StatusReport, Stop, Stopping
+from samovar_link.errors import DaemonUnavailable, remote_error
+from samovar_link.messages import Message, Refused, Status, StatusReport, Stop, Stopping, Unload, Unloaded
 
 from .program import say
 
-Answer = TypeVar("Answer", StatusReport, Stopping)
+Answer = TypeVar("Answer", StatusReport, Stopping, Unloaded)
 
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
+UNLOAD_SECONDS = 60.0
+"""A tile of a large network, or reading its weights, takes seconds on a slow machine."""
 _READY = "samovar serves"
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -159,7 +161,7 @@ def ps(as_json: bool) -> None:
         click.echo(json.dumps({"models": fields["models"], "jobs": fields["jobs"]}))
         return
     models = [
-        (each.model, each.device, each.runtime, f"{each.size_bytes / 1e6:.1f} MB",
+        (each.model, each.device, each.runtime, _size(each.size_bytes),
          "in use" if each.in_use else "stays" if each.unload_seconds is None else _duration(each.unload_seconds))
         for each in report.models
     ]  # fmt: skip
@@ -170,6 +172,28 @@ def ps(as_json: bool) -> None:
     ]  # fmt: skip
     _table(("MODEL", "DEVICE", "RUNTIME", "SIZE", "UNLOADS IN"), models, "no model is loaded")
     _table(("JOB", "OPERATION", "MODEL", "CLIENT", "STATE", "DONE", "AGE"), jobs, "no job is running")
+
+
+@click.command()
+@click.argument("model", required=False, default="")
+@_AS_JSON
+def unload(model: str, as_json: bool) -> None:
+    """Give back the memory of MODEL in all its variants, or of all models; what a job uses at the moment stays."""
+    try:
+        _, done = _ask(Unload(model), Unloaded, UNLOAD_SECONDS)
+    except DaemonUnavailable:
+        if _is_running():
+            raise
+        done = Unloaded()
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(done)))
+        return
+    for name in done.models:
+        click.echo(f"Unloaded {name}")
+    if done.models:
+        click.echo(f"{_size(done.size_bytes)} of weights are gone from memory.")
+    else:
+        click.echo(f"{model} was not loaded." if model else "No model was loaded, or a job is using it.")
 
 
 @click.command()
@@ -192,14 +216,16 @@ def logs(lines: int, only_path: bool) -> None:
         raise click.ClickException(f"there is no log at {path} yet; the daemon writes it when it starts.") from None
 
 
-def _ask(question: Message, answer: type[Answer]) -> tuple[str, Answer]:
+def _ask(question: Message, answer: type[Answer], patience_seconds: float = STOP_SECONDS) -> tuple[str, Answer]:
     """Send one message and wait for its answer; the endpoint used, and the answer."""
     with connect("cli", samovar.__version__) as client:
         client.send(question)
         while True:
-            message, _ = client.receive(STOP_SECONDS)
+            message, _ = client.receive(patience_seconds)
             if isinstance(message, answer):
                 return client.endpoint, message
+            if isinstance(message, Refused):
+                raise remote_error(message.code, message.message, message.hint)
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
@@ -210,6 +236,10 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> 
     widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
     for row in (titles, *rows):
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"
 
 
 def _duration(seconds: float) -> str:

@@ -22,6 +22,7 @@ COMMANDS = {
     "stop": "samovar.cli.daemon",
     "status": "samovar.cli.daemon",
     "ps": "samovar.cli.daemon",
+    "unload": "samovar.cli.daemon",
     "logs": "samovar.cli.daemon",
     "install": "samovar.cli.setup",
     "doctor": "samovar.cli.setup",

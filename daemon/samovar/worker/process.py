@@ -1,4 +1,5 @@
-"""The worker's process: takes jobs from the channel, runs them one after the other, answers.
+"""The worker's process: takes jobs from the channel, runs them one after the other, answers. Between them it warms and
+unloads models.
 
 Two threads. The main one computes. The other reads the channel, so that a `Cancel` is seen while the main one is in
 the middle of a job, and so that the process ends at once when the broker is gone. Only the main thread touches the
@@ -23,12 +24,27 @@ import time
 from collections.abc import Sequence
 
 from samovar import card, operation
-from samovar.channel import Channel, Held, Ready
+from samovar.channel import Channel, Held, Ready, Said
 from samovar.segment import Block, SegmentPool
 from samovar.worker.engine import Engine
 from samovar.worker.job import Job, JobCancelled, Result
 from samovar_link.errors import InternalError, OutOfMemory, RemoteError
-from samovar_link.messages import Cancel, Cancelled, Done, Failed, LoadedModel, Progress, Raster, Run, Stop
+from samovar_link.messages import (
+    Cancel,
+    Cancelled,
+    Done,
+    Failed,
+    LoadedModel,
+    Progress,
+    Raster,
+    Refused,
+    Run,
+    Stop,
+    Unload,
+    Unloaded,
+    Warm,
+    Warmed,
+)  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -84,36 +100,49 @@ class Inbox:
     """What the reader thread has for the main thread."""
 
     def __init__(self, channel: Channel) -> None:
+        self.unloads: queue.SimpleQueue[Unload] = queue.SimpleQueue()
+        """Taken between the tiles of a job, too."""
         self._channel = channel
-        self._runs: queue.SimpleQueue[tuple[Run, list[Block]]] = queue.SimpleQueue()
-        self._cancelled: set[str] = set()
+        self._todo: queue.SimpleQueue[tuple[Run | Warm | Unload, list[Block]]] = queue.SimpleQueue()
+        self._cancelled: dict[str, threading.Event] = {}  # of every job that came and is not over
         threading.Thread(target=self._read, name="channel", daemon=True).start()
 
-    def next(self, patience_seconds: float) -> tuple[Run, list[Block]]:
-        """The next job. Raises queue.Empty."""
-        return self._runs.get(timeout=patience_seconds)
+    def next(self, patience_seconds: float) -> tuple[Run | Warm | Unload, list[Block]]:
+        """What to do next; an `Unload` only says that there are `unloads`. Raises queue.Empty."""
+        return self._todo.get(timeout=patience_seconds)
 
     def is_cancelled(self, job: str) -> bool:
-        return job in self._cancelled
+        return self._cancelled[job].is_set()
 
     def forget(self, job: str) -> None:
-        self._cancelled.discard(job)
+        """The job is over."""
+        del self._cancelled[job]
 
     def _read(self) -> None:
         try:
             while True:
                 for message, blocks in self._channel.receive():
-                    if isinstance(message, Run):
-                        self._runs.put((message, blocks))
-                    elif isinstance(message, Cancel):
-                        self._cancelled.add(message.job)
-                    elif isinstance(message, Stop):
-                        os._exit(0)
+                    self._take(message, blocks)
         except EOFError:
             os._exit(0)  # nobody is left to compute for, and the main thread may be deep inside a kernel
         except BaseException:
             log.exception("the channel to the broker broke")
             os._exit(1)
+
+    def _take(self, message: Said, blocks: list[Block]) -> None:
+        if isinstance(message, Run):
+            self._cancelled[message.job] = threading.Event()
+            self._todo.put((message, blocks))
+        elif isinstance(message, Cancel):
+            if (event := self._cancelled.get(message.job)) is not None:
+                event.set()
+        elif isinstance(message, Unload):
+            self.unloads.put(message)
+            self._todo.put((message, blocks))
+        elif isinstance(message, Warm):
+            self._todo.put((message, blocks))
+        elif isinstance(message, Stop):
+            os._exit(0)
 
 
 class Worker:
@@ -128,13 +157,17 @@ class Worker:
         """Until the reader thread ends the process, because the broker says so or is gone."""
         while True:
             try:
-                item = self._inbox.next(_EXPIRE_SECONDS)
+                message, blocks = self._inbox.next(_EXPIRE_SECONDS)
             except queue.Empty:
                 self._engine.expire()
                 self._tell_held()
                 self._pool.expire()
                 continue
-            self._run(*item)
+            if isinstance(message, Run):
+                self._run(message, blocks)
+            elif isinstance(message, Warm):
+                self._warm(message)
+            self._unload_due()
             self._tell_held()
 
     def _tell_held(self) -> None:
@@ -143,11 +176,35 @@ class Worker:
             self._held = held
             self._channel.send(Held(held))
 
+    def _warm(self, warm: Warm) -> None:
+        began = time.monotonic()
+        try:
+            names = self._engine.warm(warm.operation, warm.parameters, warm.keep_alive_seconds)
+        except Exception as error:
+            remote = _remote_error(error)
+            log.error("cannot warm %s: %s", warm.operation, remote, exc_info=error if remote is not error else None)
+            self._channel.send(Refused("Warm", remote.code, remote.message, remote.hint))
+            return
+        log.info("warm for %s: %s, %.2f s", warm.operation, ", ".join(names) or "no model", time.monotonic() - began)
+        self._tell_held()
+        self._channel.send(Warmed(warm.operation, names))
+
+    def _unload_due(self) -> None:
+        """Drop the models that somebody wants dropped, except what a job uses."""
+        while not self._inbox.unloads.empty():
+            names, size_bytes = self._engine.unload(self._inbox.unloads.get().model)
+            log.info("unloaded %s", ", ".join(names) or "nothing")
+            self._tell_held()
+            self._channel.send(Unloaded(names, size_bytes))
+
+    def _is_cancelled(self, job: str) -> bool:
+        """Asked between two tiles; so this is where others are served who need not wait for the job's end."""
+        self._unload_due()
+        return self._inbox.is_cancelled(job)
+
     def _run(self, run: Run, inputs: list[Block]) -> None:
         memory = Memory(self._pool, inputs)
-        job = Job(
-            run, functools.partial(self._report, memory), lambda: self._inbox.is_cancelled(run.job), memory.allocate
-        )
+        job = Job(run, functools.partial(self._report, memory), lambda: self._is_cancelled(run.job), memory.allocate)
         began = time.monotonic()
         try:
             result = self._engine.execute(run, [block.view for block in inputs], job)

@@ -4,6 +4,7 @@ against our own."""
 from __future__ import annotations
 
 import secrets
+import time
 from types import TracebackType
 from typing import Any
 
@@ -11,9 +12,10 @@ import zmq
 
 from samovar_link import codec
 from samovar_link.discovery import ConnectionFile
-from samovar_link.messages import Cancelled, Done, Failed, Hello, Message, Progress, Raster, Refused, Run, Value
+from samovar_link.messages import Cancelled, Done, Failed, Hello, Message, Ping, Progress, Raster, Refused, Run, Value
 
 PATIENCE_SECONDS = 20.0
+_PING_SECONDS = 1.0
 
 
 class Peer:
@@ -64,9 +66,14 @@ class Peer:
         return received[0]
 
     def outcome(self, job: str, patience_seconds: float = PATIENCE_SECONDS) -> tuple[Any, list[bytes], list[Progress]]:
-        """What became of a job: the last answer, its pixels, and the progress before it."""
+        """What became of a job: the last answer, its pixels, and the progress before it. Pings, to keep it alive."""
         progress = []
-        while (received := self.receive(patience_seconds)) is not None:
+        deadline = time.monotonic() + patience_seconds
+        while time.monotonic() < deadline:
+            received = self.receive(_PING_SECONDS)
+            if received is None:
+                self.send(Ping())
+                continue
             message, frames = received
             if isinstance(message, Progress):
                 assert message.job == job

@@ -3,8 +3,8 @@
     reading -> waiting (for a connection) -> running -> placing -> ended
 
 Rules:
-1. The document is touched in the last moment of placing and at no other time. So `cancel` and every failure leave it
-   as it was.
+1. The document is touched in the last moment of placing and at no other time, except by `live.py`, which leaves
+   nothing behind. So `cancel` and every failure leave it as it was.
 2. A cancelled job is over at once for the user; what the daemon still sends of it is dropped.
 3. `ended` is called exactly once, with one sentence.
 """
@@ -18,15 +18,16 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import canvas, selection
+from . import canvas, selection, viewport
 from .canvas import Source, Unsuitable
+from .live import LIVE
 from .placement import PLACEMENTS, Result
 from .samovar_link import RemoteError
 from .samovar_link.errors import remote_error
 from .samovar_link.messages import Cancel, Done, Failed, Message, OperationInfo, Progress, Refused, Report, Run, Value
 from .session import OFF, Session
 from .session import READY as SESSION_READY
-from .steps import HELD, Steps
+from .steps import HELD, REST, Steps
 
 READING, WAITING, RUNNING, PLACING, ENDED = "reading", "waiting", "running", "placing", "ended"
 
@@ -79,6 +80,7 @@ class Job:
         self._pixels: memoryview | None = None
         self._report = Report()
         self._began = time.monotonic()
+        self._live = LIVE[request.placement](self._source, request.layer_name, request.factor, self._held)
         self._state = READING
         self._steps = Steps(self._read(), progressed=self._read_some, done=self._have_read, failed=self._fail)
 
@@ -106,6 +108,7 @@ class Job:
             return
         elif isinstance(message, Progress):
             self._show(_READ + (_PLACE - _READ) * message.fraction, message.stage or "working")
+            self._show_part(message, frames)
         elif isinstance(message, Failed):
             self._fail(remote_error(message.code, message.message, message.hint))
         elif isinstance(message, Done):
@@ -130,7 +133,7 @@ class Job:
         assert self._pixels is not None
         run = Run(
             job=self.id, operation=self._request.operation.id, parameters=self._request.parameters,
-            images={"image": self._source.raster},
+            images={"image": self._source.raster}, viewport=viewport.of(self._source), stream=self._live.wants_parts,
         )  # fmt: skip
         frames = [self._pixels]
         if self._selected is not None and self._mask is not None:
@@ -143,6 +146,14 @@ class Job:
         self._session.send(run, frames)
         self._show(_READ, "sending")
 
+    def _show_part(self, progress: Progress, frames: list[memoryview]) -> None:
+        if self._live.closed:
+            self._session.send(Cancel(self.id))
+            self._fail(Unsuitable("The picture was closed before its result came."))
+        elif progress.whole is not None and "image" in progress.images:
+            part = progress.images["image"]
+            self._live.add(part, progress.whole, frames[part.frame], self._mask)
+
     def _place(self, done: Done, frames: list[memoryview]) -> None:
         self._report = done.report
         raster = done.images["image"]
@@ -151,20 +162,23 @@ class Job:
         result = Result(raster, frames[raster.frame], factor, self._request.layer_name, self._mask)
         place = PLACEMENTS[self._request.placement][1]
         self._pixels, self._state = None, PLACING
-        self._steps = Steps(
-            place(self._source, result), progressed=self._placed_some, done=self._have_placed, failed=self._fail
-        )
+        self._live.stop()
+        work = place(self._source, result, self._live)
+        self._steps = Steps(work, progressed=self._placed_some, done=self._have_placed, failed=self._fail)
         self._show(_PLACE, "placing")
 
     def _placed_some(self, fraction: float) -> None:
         if fraction == HELD:
-            self._show(self.fraction, "in Krita")
-        else:
+            self._held()
+        elif fraction != REST:
             self._show(_PLACE + (1.0 - _PLACE) * fraction, "placing")
 
     def _have_placed(self, node: Any) -> None:
         self.placed = node
         self._end(_account(self._report, time.monotonic() - self._began), True)
+
+    def _held(self) -> None:
+        self._show(self.fraction, "in Krita")
 
     def _show(self, fraction: float, stage: str) -> None:
         self.fraction, self.stage = max(self.fraction, fraction), stage
@@ -179,6 +193,7 @@ class Job:
         if self._state != ENDED:
             self._state = ENDED
             self._steps.cancel()
+            self._live.leave()
             self._pixels = self._mask = None
             self._ended(sentence, succeeded)
 

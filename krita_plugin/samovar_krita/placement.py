@@ -2,7 +2,8 @@
 
 Rules:
 1. Pixels go into a node that is in no document yet; adding it is the last thing that happens. So a job that is
-   cancelled or fails leaves no trace, and adding the layer is one step of undo, "Add Layer".
+   cancelled or fails leaves no trace, and adding the layer is one step of undo, "Add Layer". What was shown of the
+   result before (`live.py`) makes way for it; only a new document that is open already gets its last pixels in place.
 2. The source layer is never touched.
 3. `in_place` makes two steps of undo, "Scale Image" and "Add Layer": Krita's scripts cannot join them.
 4. The last step of each is Krita's own work in one piece: it opens a window, scales every layer, or composes the
@@ -11,9 +12,9 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from krita import Krita
 
@@ -22,6 +23,9 @@ from .colorspace import ColorSpace
 from .samovar_link.messages import Raster
 from .selection import clear_unselected
 from .steps import HELD, Work
+
+if TYPE_CHECKING:
+    from .live import Live
 
 RESOLUTION_STRATEGY = "Bicubic"
 
@@ -41,24 +45,27 @@ class Result:
     mask: memoryview | None = None
 
 
-Placement = Callable[[Source, Result], Work]
+Placement = Callable[[Source, Result, "Live"], Work]
 
 
-def as_layer(source: Source, result: Result) -> Work:
+def as_layer(source: Source, result: Result, live: Live) -> Work:
     """A layer above the source with the same upper left corner, or a patch at its place; the canvas keeps its size.
 
     Returns the layer.
     """
     document = _open(source)
     node = document.createNode(result.name, "paintlayer")
-    corner = (source.bounds.x(), source.bounds.y()) if result.mask is None else (result.raster.x, result.raster.y)
-    yield from fill(document, node, result, *corner)
+    yield from live.settled()
+    yield from fill(document, node, result, *corner(source, result.raster, result.mask))
     yield HELD
+    document = _open(source)
+    live.make_way()
     _add_above(document, node, source)
+    live.close()
     return node
 
 
-def in_place(source: Source, result: Result) -> Work:
+def in_place(source: Source, result: Result, live: Live) -> Work:
     """The whole image scaled, and the result at its place above the source. Returns the layer."""
     document = _open(source)
     node = document.createNode(result.name, "paintlayer")
@@ -71,16 +78,13 @@ def in_place(source: Source, result: Result) -> Work:
     return node
 
 
-def new_document(source: Source, result: Result) -> Work:
+def new_document(source: Source, result: Result, live: Live) -> Work:
     """A document of the new size, of the same colour space, with the result as its only layer. Returns the layer."""
-    old = source.document
-    width, height = scaled_size(old, result.factor)
-    space = ColorSpace.of(old)
-    resolution = float(old.resolution())
+    yield from live.settled()
+    if live.layer is not None:
+        return (yield from live.finish(result))
     yield HELD
-    document = Krita.instance().createDocument(
-        width, height, result.name, space.model, space.depth, space.profile, resolution
-    )
+    document = blank(source, result.factor, result.name)
     try:
         node = document.createNode(result.name, "paintlayer")
         yield from fill(document, node, result, result.raster.x, result.raster.y)
@@ -90,8 +94,7 @@ def new_document(source: Source, result: Result) -> Work:
         raise
     document.rootNode().setChildNodes([node])  # in place of the white background, without a step of undo
     document.setModified(True)
-    if (window := Krita.instance().activeWindow()) is not None:
-        window.addView(document)
+    show(document)
     return node
 
 
@@ -108,8 +111,34 @@ def scaled_size(document: Any, factor: float) -> tuple[int, int]:
     return max(1, int(document.width() * factor + 0.5)), max(1, int(document.height() * factor + 0.5))
 
 
+def corner(source: Source, whole: Raster, mask: memoryview | None) -> tuple[int, int]:
+    """Where a result that becomes a layer of the source's document has its upper left corner."""
+    return (source.bounds.x(), source.bounds.y()) if mask is None else (whole.x, whole.y)
+
+
+def blank(source: Source, factor: float, name: str) -> Any:
+    """A document like the source's and larger by a factor, not shown yet."""
+    old, space = source.document, ColorSpace.of(source.document)
+    width, height = scaled_size(old, factor)
+    resolution = float(old.resolution())
+    return Krita.instance().createDocument(width, height, name, space.model, space.depth, space.profile, resolution)
+
+
+def show(document: Any) -> None:
+    """Open a document in a view of the active window."""
+    if (window := Krita.instance().activeWindow()) is not None:
+        window.addView(document)
+
+
 def fill(document: Any, node: Any, result: Result, x: int, y: int) -> Generator[float, None, None]:
     """Write the result's pixels into a node that is in no document. Yields the fraction done."""
+    for top, rows, strip in prepared(document, node, result):
+        node.setPixelData(strip, x, y + top, result.raster.width, rows)
+        yield (top + rows) / result.raster.height
+
+
+def prepared(document: Any, node: Any, result: Result) -> Iterator[tuple[int, int, Any]]:
+    """(top, rows, pixels) of strips of the result, in the colour space of the node that they are for."""
     raster, space = result.raster, ColorSpace.of(node)
     received = ColorSpace.of_raster(raster)
     direct = space.is_encoded and space.travels == received
@@ -121,8 +150,7 @@ def fill(document: Any, node: Any, result: Result, x: int, y: int) -> Generator[
             clear_unselected(strip, mask, received.pixel_bytes)
         if not direct:
             strip = convert(document, strip, raster.width, rows, received, space)
-        node.setPixelData(strip, x, y + top, raster.width, rows)
-        yield (top + rows) / raster.height
+        yield top, rows, strip
 
 
 def _open(source: Source) -> Any:

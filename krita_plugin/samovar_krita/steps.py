@@ -1,9 +1,9 @@
 """Long work on the GUI thread in short pieces, so that the canvas never stands still.
 
-The work is a generator that yields, after each piece of a millisecond or two, how far it is, 0 to 1, or `HELD` before
-a piece that is Krita's own and cannot be cut up. No thread and no nested event loop: Krita's layers belong to the GUI
-thread, and a nested loop upsets its layer tree. Krita itself runs one inside some of its calls, so a turn may be
-interrupted by anything, also by the user.
+The work is a generator that yields, after each piece of a millisecond or two, how far it is, 0 to 1; or `HELD` before
+a piece that is Krita's own and cannot be cut up; or `REST` for Krita to catch up. No thread and no nested event loop:
+Krita's layers belong to the GUI thread, and a nested loop upsets its layer tree. Krita itself runs one inside some of
+its calls, so a turn may be interrupted by anything, also by the user.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ TURN_SECONDS = 0.008
 """How long the work may hold the GUI thread at once."""
 
 PAINT_MILLISECONDS = 25
-"""So that the words that announce a `HELD` piece are on the screen before it begins."""
+"""So that the words that announce a `HELD` piece are on the screen before it begins, and for a `REST`."""
 
 HELD = -1.0
 """Yielded before a call in which Krita holds the canvas for as long as it likes."""
+
+REST = -2.0
+"""Yielded where the canvas has something to redraw, or there is something to wait for."""
 
 Work = Generator[float, None, Any]
 
@@ -71,10 +74,10 @@ class Steps(QtCore.QObject):
     def _pieces(self) -> float:
         end = time.perf_counter() + TURN_SECONDS
         fraction = next(self._work)
-        while fraction != HELD and time.perf_counter() < end:
+        while fraction >= 0.0 and time.perf_counter() < end:
             fraction = next(self._work)
         return fraction
 
     def _go_on(self, fraction: float) -> None:
         self._progressed(fraction)
-        self._timer.start(PAINT_MILLISECONDS if fraction == HELD else 0)
+        self._timer.start(PAINT_MILLISECONDS if fraction < 0.0 else 0)

@@ -12,7 +12,20 @@ import zmq
 
 from samovar_link import codec
 from samovar_link.discovery import ConnectionFile
-from samovar_link.messages import Cancelled, Done, Failed, Hello, Message, Ping, Progress, Raster, Refused, Run, Value
+from samovar_link.messages import (
+    Cancelled,
+    Done,
+    Failed,
+    Hello,
+    Message,
+    Ping,
+    Pong,
+    Progress,
+    Raster,
+    Refused,
+    Run,
+    Value,
+)
 
 PATIENCE_SECONDS = 20.0
 _PING_SECONDS = 1.0
@@ -65,22 +78,27 @@ class Peer:
         assert received is not None, "no answer"
         return received[0]
 
-    def outcome(self, job: str, patience_seconds: float = PATIENCE_SECONDS) -> tuple[Any, list[bytes], list[Progress]]:
-        """What became of a job: the last answer, its pixels, and the progress before it. Pings, to keep it alive."""
-        progress = []
+    def wait(self, patience_seconds: float = PATIENCE_SECONDS) -> tuple[Message, list[bytes]]:
+        """The next message but `Pong`, which must come; keeps this client's jobs alive meanwhile."""
         deadline = time.monotonic() + patience_seconds
         while time.monotonic() < deadline:
             received = self.receive(_PING_SECONDS)
             if received is None:
                 self.send(Ping())
-                continue
-            message, frames = received
+            elif not isinstance(received[0], Pong):
+                return received
+        raise AssertionError("no answer")
+
+    def outcome(self, job: str, patience_seconds: float = PATIENCE_SECONDS) -> tuple[Any, list[bytes], list[Progress]]:
+        """What became of a job: the last answer, its pixels, and the progress before it."""
+        progress = []
+        while True:
+            message, frames = self.wait(patience_seconds)
             if isinstance(message, Progress):
                 assert message.job == job
                 progress.append(message)
             elif isinstance(message, (Done, Failed, Cancelled)) and message.job == job or isinstance(message, Refused):
                 return message, frames, progress
-        raise AssertionError(f"no answer to job {job}")
 
     def run(self, request: Run, *frames: bytes) -> tuple[Any, list[bytes], list[Progress]]:
         self.send(request, *frames)

@@ -46,61 +46,116 @@ class Pair(nn.Module):
         return leaky(self.second(leaky(self.first(x), SLOPE)), SLOPE)
 
 
+# The parts between the poolings. Sizes in their comments are those of the enlarging network, as the input's; otherwise
+# all from the second U-Net on are half of them.
+
+
+class First(nn.Module):
+    """The first U-Net down to its middle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pair = Pair(3, 32, 64)
+        self.down = nn.Conv2d(64, 64, 2, stride=2)
+        self.deep = Pair(64, 128, 64)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        skip = self.pair(x)  # 64, as the input less 2 a side
+        return skip, self.deep(leaky(self.down(skip), SLOPE))  # 64, half size
+
+
+class Second(nn.Module):
+    """The first U-Net up again, its picture, and the second one down a level."""
+
+    def __init__(self, enlarging: bool) -> None:
+        super().__init__()
+        self.excite = Excite(64)
+        self.up = nn.ConvTranspose2d(64, 64, 2, stride=2)
+        self.last = nn.Conv2d(64, 64, 3)
+        self.head = nn.ConvTranspose2d(64, 3, 4, stride=2, padding=3) if enlarging else nn.Conv2d(64, 3, 3)
+        self.pair = Pair(3, 32, 64)
+        self.down = nn.Conv2d(64, 64, 2, stride=2)
+        self.deep = Pair(64, 64, 128)
+
+    def forward(self, skip: Tensor, y: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        y = leaky(self.up(self.excite(y, mean)), SLOPE).add_(_cropped(skip, 4))
+        coarse = self.head(leaky(self.last(y), SLOPE))  # 3, twice the size of the input
+        skip = self.pair(coarse)  # 64, twice
+        return coarse, skip, self.deep(leaky(self.down(skip), SLOPE))  # 128, size of the input
+
+
+class Third(nn.Module):
+    """The second U-Net down to its middle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.excite = Excite(128)
+        self.down = nn.Conv2d(128, 128, 2, stride=2)
+        self.deep = Pair(128, 256, 128)
+
+    def forward(self, y: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        middle = self.excite(y, mean)
+        return middle, self.deep(leaky(self.down(middle), SLOPE))  # 128, half size
+
+
+class Fourth(nn.Module):
+    """The second U-Net up a level."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.excite = Excite(128)
+        self.up = nn.ConvTranspose2d(128, 128, 2, stride=2)
+        self.join = Pair(128, 64, 64)
+
+    def forward(self, middle: Tensor, y: Tensor, mean: Tensor) -> Tensor:
+        y = leaky(self.up(self.excite(y, mean)), SLOPE).add_(_cropped(middle, 4))
+        joined: Tensor = self.join(y)  # 64, size of the input
+        return joined
+
+
+class Fifth(nn.Module):
+    """The second U-Net up to its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.excite = Excite(64)
+        self.up = nn.ConvTranspose2d(64, 64, 2, stride=2)
+        self.last = nn.Conv2d(64, 64, 3)
+        self.head = nn.Conv2d(64, 3, 3)
+
+    def forward(self, coarse: Tensor, skip: Tensor, y: Tensor, mean: Tensor) -> Tensor:
+        y = leaky(self.up(self.excite(y, mean)), SLOPE).add_(_cropped(skip, 16))
+        return self.head(leaky(self.last(y), SLOPE)).add_(_cropped(coarse, 20))
+
+
 class CUNet(PoolingNetwork):
-    """`down` halves the size, `up` doubles it; numbers: 1 the first U-Net, 2 to 4 the levels of the second."""
+    units = ("first", "second", "pair", "third", "fourth", "fifth")
+    precise = ("second.head", "fifth.head", *(f"{part}.excite" for part in ("second", "third", "fourth", "fifth")))
 
     def __init__(self, scale: int) -> None:
         super().__init__()
         enlarging = scale == 2
         self.tile, self.held_bytes = (192, 700) if enlarging else (256, 340)
         self.poolings = ENLARGING if enlarging else KEEPING
-        self.pair1 = Pair(3, 32, 64)
-        self.down1 = nn.Conv2d(64, 64, 2, stride=2)
-        self.deep1 = Pair(64, 128, 64)
-        self.excite1 = Excite(64)
-        self.up1 = nn.ConvTranspose2d(64, 64, 2, stride=2)
-        self.last1 = nn.Conv2d(64, 64, 3)
-        self.head1 = nn.ConvTranspose2d(64, 3, 4, stride=2, padding=3) if enlarging else nn.Conv2d(64, 3, 3)
-        self.pair2 = Pair(3, 32, 64)
-        self.down2 = nn.Conv2d(64, 64, 2, stride=2)
-        self.deep2 = Pair(64, 64, 128)
-        self.excite2 = Excite(128)
-        self.down3 = nn.Conv2d(128, 128, 2, stride=2)
-        self.deep3 = Pair(128, 256, 128)
-        self.excite3 = Excite(128)
-        self.up3 = nn.ConvTranspose2d(128, 128, 2, stride=2)
-        self.join3 = Pair(128, 64, 64)
-        self.excite4 = Excite(64)
-        self.up2 = nn.ConvTranspose2d(64, 64, 2, stride=2)
-        self.last2 = nn.Conv2d(64, 64, 3)
-        self.head2 = nn.Conv2d(64, 3, 3)
+        self.first = First()
+        self.second = Second(enlarging)
+        self.pair = self.second.pair
+        self.third = Third()
+        self.fourth = Fourth()
+        self.fifth = Fifth()
 
     def steps(self, x: Tensor, light: bool = False) -> Generator[Tensor, Tensor, Tensor]:
-        """light : hold little between the steps, for some more work
-
-        Sizes below are those of the enlarging network; otherwise all from the second U-Net on are half of them.
-        """
-        skip = self.pair1(x)  # 64, as the input less 2 a side
+        """light : hold little between the steps, for some more work"""
+        skip, y = self.first(x)
         del x
-        y = self.deep1(leaky(self.down1(skip), SLOPE))  # 64, half size
-        y = self.excite1(y, (yield y))
-        y = leaky(self.up1(y), SLOPE).add_(_cropped(skip, 4))
-        coarse = self.head1(leaky(self.last1(y), SLOPE))  # 3, twice the size of the input
-        skip = self.pair2(coarse)  # 64, twice
-        y = self.deep2(leaky(self.down2(skip), SLOPE))  # 128, size of the input
+        coarse, skip, y = self.second(skip, y, (yield y))
         if light:
             del skip
-        y = self.excite2(y, (yield y))
-        middle = y
-        y = self.deep3(leaky(self.down3(y), SLOPE))  # 128, half size
-        y = self.excite3(y, (yield y))
-        y = leaky(self.up3(y), SLOPE).add_(_cropped(middle, 4))
+        middle, y = self.third(y, (yield y))
+        y = self.fourth(middle, y, (yield y))
         del middle
-        y = self.join3(y)  # 64, size of the input
-        y = self.excite4(y, (yield y))
-        y = leaky(self.up2(y), SLOPE).add_(_cropped(self.pair2(coarse) if light else skip, 16))
-        y = self.head2(leaky(self.last2(y), SLOPE))
-        result: Tensor = y.add_(_cropped(coarse, 20))
+        mean = yield y
+        result: Tensor = self.fifth(coarse, self.pair(coarse) if light else skip, y, mean)
         return result
 
 

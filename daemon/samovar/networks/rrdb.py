@@ -51,8 +51,29 @@ class ResidualBlock(nn.Module):
         return y.mul_(RESIDUAL).add_(x)
 
 
+class Tail(nn.Module):
+    """What comes after the trunk: twice enlarged, then the picture. Cuts off what saw the zeros around the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fuse = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        self.up1 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        self.up2 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        self.high = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        self.last = nn.Conv2d(FEATURES, 3, 3, padding=1)
+
+    def forward(self, shallow: Tensor, features: Tensor) -> Tensor:
+        x = shallow + self.fuse(features)
+        x = x[:, :, 2:-2, 2:-2].contiguous(memory_format=torch.channels_last)
+        for up in (self.up1, self.up2):
+            x = leaky(up(functional.interpolate(x, scale_factor=2.0, mode="nearest")), SLOPE)
+        y: Tensor = self.last(leaky(self.high(x), SLOPE))
+        return y[:, :, 4 * MARGIN : -4 * MARGIN, 4 * MARGIN : -4 * MARGIN]
+
+
 class RRDB(StagedNetwork):
     tile = 192
+    precise = ("tail.last",)
     stage_halo = 15
     finish_halo = MARGIN + 2
     seam_context = 96
@@ -62,22 +83,15 @@ class RRDB(StagedNetwork):
         super().__init__()
         self.first = nn.Conv2d(3, FEATURES, 3, padding=1)
         self.trunk = nn.Sequential(*(ResidualBlock() for _ in range(blocks)))
-        self.fuse = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
-        self.up1 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
-        self.up2 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
-        self.high = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
-        self.last = nn.Conv2d(FEATURES, 3, 3, padding=1)
+        self.tail = Tail()
+        self.units = ("first", *(f"trunk.{index}" for index in range(blocks)), "tail")
 
     def stages(self) -> Sequence[Callable[[Tensor], Tensor]]:
         return (self.first, *self.trunk)
 
     def finish(self, x: Tensor, features: Tensor) -> Tensor:
-        x = self.first(x) + self.fuse(features)
-        x = x[:, :, 2:-2, 2:-2].contiguous(memory_format=torch.channels_last)  # what saw the zeros around it
-        for up in (self.up1, self.up2):
-            x = leaky(up(functional.interpolate(x, scale_factor=2, mode="nearest")), SLOPE)
-        y: Tensor = self.last(leaky(self.high(x), SLOPE))
-        return y[:, :, 4 * MARGIN : -4 * MARGIN, 4 * MARGIN : -4 * MARGIN]
+        y: Tensor = self.tail(self.first(x), features)
+        return y
 
     def forward(self, x: Tensor) -> Tensor:
         """The whole of a picture, less what `finish` takes as its halo."""

@@ -13,11 +13,10 @@ from torch.nn import functional
 from samovar.networks import Network
 
 
-class SRVGG(Network):
-    tile = 192
+class Residual(nn.Module):
+    """What is added to the enlarged input."""
 
     def __init__(self, features: int, depth: int, scale: int) -> None:
-        """depth : layers between the first and the last one"""
         super().__init__()
         self.scale = scale
         body: list[nn.Module] = []
@@ -25,13 +24,27 @@ class SRVGG(Network):
             body += [nn.Conv2d(before, features, 3), nn.PReLU(features)]
         self.body = nn.Sequential(*body)
         self.last = nn.Conv2d(features, 3 * scale * scale, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.pixel_shuffle(self.last(self.body(x)), self.scale)
+
+
+class SRVGG(Network):
+    tile = 192
+    units = ("residual",)
+    precise = ("residual.last",)
+
+    def __init__(self, features: int, depth: int, scale: int) -> None:
+        """depth : layers between the first and the last one"""
+        super().__init__()
+        self.scale = scale
+        self.residual = Residual(features, depth, scale)
         self.context = depth + 2
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 3, h + 36, w + 36) -> (N, 3, 4h, 4w)
         inner = x[:, :, self.context : -self.context, self.context : -self.context]
-        residual = functional.pixel_shuffle(self.last(self.body(x)), self.scale)
         enlarged = functional.interpolate(inner, scale_factor=self.scale, mode="nearest")
-        return residual.add_(enlarged)
+        return enlarged.add_(self.residual(x))
 
 
 def build(features: int = 64, depth: int = 16, scale: int = 4) -> Network:

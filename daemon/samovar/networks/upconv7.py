@@ -13,17 +13,30 @@ from samovar.networks import Network, leaky
 CHANNELS = (3, 16, 32, 64, 128, 128, 256)
 
 
-class UpConv7(Network):
+class Chain(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         pairs = zip(CHANNELS, CHANNELS[1:], strict=False)
         self.convolutions = nn.ModuleList(nn.Conv2d(before, after, 3) for before, after in pairs)
         self.head = nn.ConvTranspose2d(CHANNELS[-1], 3, 4, stride=2, padding=3)
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, 3, h + 14, w + 14) -> (N, 3, 2h, 2w)
+    def forward(self, x: Tensor) -> Tensor:
         for convolution in self.convolutions:
             x = leaky(convolution(x), 0.1)
         y: Tensor = self.head(x)
+        return y
+
+
+class UpConv7(Network):
+    units = ("chain",)
+    precise = ("chain.head",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chain = Chain()
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, 3, h + 14, w + 14) -> (N, 3, 2h, 2w)
+        y: Tensor = self.chain(x)
         return y
 
 

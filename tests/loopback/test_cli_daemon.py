@@ -314,6 +314,26 @@ def test_serve_detached_status_and_stop(home: dict[str, str], tmp_path: Path) ->
     assert not psutil.pid_exists(file.pid) or psutil.Process(file.pid).status() == psutil.STATUS_ZOMBIE
 
 
+def test_unload_gives_back_what_ps_shows(daemon: Any, drawing: Path) -> None:
+    environment = daemon.environment
+    for noise in ("-1", "1"):
+        line = ("upscale", drawing, "-o", drawing.with_name("out.png"), *PHOTO, "--noise", noise, "--keep-alive", "-1")
+        assert samovar(environment, *line).returncode == 0
+    (worker,) = daemon.workers()
+    names = [PHOTO[1], f"{PHOTO[1]} noise1"]
+    shown = samovar(environment, "ps").stdout.splitlines()
+    assert all(f"{name} " in line and " MB  stays" in line for name, line in zip(names, shown[1:3], strict=True))
+    assert "allowed: " in sentence(samovar(environment, "unload", "no/such"), 1)
+    assert samovar(environment, "unload", "waifu2x/cunet-art").stdout.startswith("waifu2x/cunet-art is not loaded")
+    said = samovar(environment, "unload", PHOTO[1]).stdout.splitlines()
+    assert said[:2] == [f"Unloaded {name}" for name in names] and "MB of weights are gone" in said[2]
+    assert samovar(environment, "upscale", drawing, "-o", drawing.with_name("out.png"), *PHOTO).returncode == 0
+    assert worker.is_running()
+    freed = json.loads(samovar(environment, "unload", "--json").stdout)
+    assert freed["models"] == names[:1] and freed["size_bytes"] > 1_000_000
+    assert not worker.is_running()
+
+
 def test_doctor_finds_the_daemon_and_keeps_its_secret(daemon: Any) -> None:
     done = samovar(daemon.environment, "doctor", "--json")
     facts = json.loads(done.stdout)

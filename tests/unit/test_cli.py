@@ -14,7 +14,7 @@ from typing import Any
 import click
 import pytest
 
-from samovar.cli import batch, program
+from samovar.cli import batch, program, progress
 from samovar.cli import operation as drawing
 from samovar.operation import operation, param
 from samovar.picture import Picture
@@ -39,7 +39,7 @@ class FakeClient:
 
     def run(self, run: Run, frames: list[memoryview], on_progress: Any) -> tuple[Any, list[memoryview]]:
         self.runs.append(run)
-        on_progress(Progress(run.job, 0.5, "computing"), [])
+        on_progress(Progress(run.job, 0.5, "computing", eta_seconds=95.7), [])
         return self._behave(run), [memoryview(bytes(frame)) for frame in frames]
 
     def close(self) -> None:
@@ -328,7 +328,15 @@ def test_a_tty_gets_a_bar_and_a_pipe_none(
     for stream, expected in ((Screen(), True), (io.StringIO(), False)):
         monkeypatch.setattr(sys, "stderr", stream)
         program.run(["identity", str(pictures / "a.png"), "-o", str(tmp_path / "x.png")])
-        assert ("50%" in stream.getvalue() and "computing" in stream.getvalue()) is expected
+        assert all(part in stream.getvalue() for part in ("50%", "computing", "1 min 35 s left")) is expected
+        assert {run.priority for run in client.runs} == {"interactive"}, "somebody looks at it"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(None, None), (0.2, "1 s left"), (59.9, "59 s left"), (3720.0, "1 h 2 min left")]
+)
+def test_what_is_left_is_said_in_two_units(seconds: float | None, words: str | None) -> None:
+    assert progress.left(seconds) == words
 
 
 def test_the_result_keeps_what_the_file_held_beside_its_pixels(
@@ -372,9 +380,9 @@ def test_commands_for_a_daemon_say_that_none_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SAMOVAR_HOME", str(tmp_path))
-    assert [program.run([name]) for name in ("status", "ps", "stop", "logs")] == [1, 1, 0, 1]
+    assert [program.run([name]) for name in ("status", "ps", "stop", "logs", "unload")] == [1, 1, 0, 1, 0]
     shown = capsys.readouterr()
-    assert shown.out == "Samovar is not running.\n"
+    assert shown.out == "Samovar is not running.\nNo model is loaded, or a job uses it.\n"
     assert len(shown.err.splitlines()) == 3 and "samovar serve --detach" in shown.err
     assert program.run(["logs", "--path"]) == 0
     assert capsys.readouterr().out == f"{tmp_path}/log/samovar.log\n"

@@ -22,6 +22,7 @@ from samovar_link.errors import DaemonUnavailable, remote_error
 from samovar_link.messages import Message, Refused, Status, StatusReport, Stop, Stopping, Unload, Unloaded
 
 from .program import say
+from .progress import duration
 
 Answer = TypeVar("Answer", StatusReport, Stopping, Unloaded)
 
@@ -142,7 +143,7 @@ def status(as_json: bool) -> None:
         facts = {"running": True, "endpoint": endpoint, "connection_file": str(path)}
         click.echo(json.dumps({**facts, **dataclasses.asdict(report)}))
         return
-    click.echo(f"Samovar {report.version} runs, pid {report.pid}, for {_duration(report.uptime_seconds)}")
+    click.echo(f"Samovar {report.version} runs, pid {report.pid}, for {duration(report.uptime_seconds)}")
     click.echo(f"endpoint         {endpoint}")
     click.echo(f"connection file  {path}")
     click.echo(f"worker           {report.worker}{f', {report.device}' if report.device else ''}")
@@ -162,12 +163,12 @@ def ps(as_json: bool) -> None:
         return
     models = [
         (each.model, each.device, each.runtime, _size(each.size_bytes),
-         "in use" if each.in_use else "stays" if each.unload_seconds is None else _duration(each.unload_seconds))
+         "in use" if each.in_use else "stays" if each.unload_seconds is None else duration(each.unload_seconds))
         for each in report.models
     ]  # fmt: skip
     jobs = [
         (each.job[:8], each.operation, each.model, each.client, each.state, f"{each.fraction:.0%}",
-         _duration(each.age_seconds))
+         duration(each.age_seconds))
         for each in report.jobs
     ]  # fmt: skip
     _table(("MODEL", "DEVICE", "RUNTIME", "SIZE", "UNLOADS IN"), models, "no model is loaded")
@@ -193,7 +194,7 @@ def unload(model: str, as_json: bool) -> None:
     if done.models:
         click.echo(f"{_size(done.size_bytes)} of weights are gone from memory.")
     else:
-        click.echo(f"{model} was not loaded." if model else "No model was loaded, or a job is using it.")
+        click.echo(f"{model} is not loaded, or a job uses it." if model else "No model is loaded, or a job uses it.")
 
 
 @click.command()
@@ -240,9 +241,3 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> 
 
 def _size(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:.1f} MB"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

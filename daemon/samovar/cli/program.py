@@ -26,6 +26,7 @@ COMMANDS = {
     "logs": "samovar.cli.daemon",
     "install": "samovar.cli.setup",
     "doctor": "samovar.cli.setup",
+    "bench": "samovar.cli.bench",
 }
 """Command -> module with a function of that name. Every other command is an operation."""
 

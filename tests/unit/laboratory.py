@@ -66,11 +66,15 @@ class Outcome:
 class Laboratory:
     """loads : (model, variant) of every network loaded"""
 
-    def __init__(self, *cards: ModelCard, load: Callable[[ModelCard, str, str], Network] | None = None) -> None:
+    def __init__(
+        self, *cards: ModelCard, load: Callable[[ModelCard, str, str], Network] | None = None, cache_bytes: int = 0
+    ) -> None:
         self.clock = Clock()
         self.loads: list[tuple[str, str]] = []
         catalogue = Catalogue(cards) if cards else card.discover()
-        self.engine = Engine(operation.discover(), catalogue, clock=self.clock, load=load or self._load)
+        self.engine = Engine(
+            operation.discover(), catalogue, clock=self.clock, load=load or self._load, cache_bytes=cache_bytes
+        )
 
     def _load(self, model: ModelCard, variant: str, device: str) -> Network:
         self.loads.append((model.id, variant))

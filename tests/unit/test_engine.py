@@ -14,9 +14,9 @@ from laboratory import Clock, Laboratory, Smear, allocate, noise, smear_card, sm
 
 from samovar.card import ModelCard
 from samovar.networks import Network
-from samovar.worker.engine import is_out_of_memory
 from samovar.worker.job import Job
 from samovar.worker.pool import Pool
+from samovar.worker.trouble import is_out_of_memory
 from samovar_link.errors import BadRequest, ModelUnavailable, OutOfMemory
 from samovar_link.messages import Raster, Rectangle, Run
 
@@ -129,7 +129,7 @@ def test_after_a_cancelled_job_the_model_is_free_again(laboratory: Laboratory) -
 def test_a_model_stays_for_the_seconds_asked_for_after_its_use(laboratory: Laboratory) -> None:
     laboratory.run(noise(4, 4, 3), message={"keep_alive_seconds": 60.0}, **SMEAR)
     (held,) = laboratory.engine.loaded()
-    assert (held.model, held.device, held.runtime, held.size_bytes) == ("test/smear", "cpu", "torch", 4)
+    assert (held.model, held.device, held.runtime, held.size_bytes) == ("test/smear", "cpu", "torch f32", 4)
     assert held.unload_seconds == 60.0 and not held.in_use
     laboratory.clock.now += 59
     assert laboratory.engine.expire() == 1.0

@@ -124,10 +124,9 @@ def test_pieces_of_a_picture_too_large_to_hold_differ_by_less_than_a_level(monke
     image = hard_picture(32, 48)
     whole, number = enlarge(image, network, its)
     assert number == 1
-    monkeypatch.setattr(staging, "HELD_BYTES", 0)
     monkeypatch.setattr(staging, "PIECE_SIDE", 32)
     told: list[float] = []
-    pieces, number = enlarge(image, network, its, told.append)
+    pieces, number = enlarge(image, network, its, told.append, held_bytes=0)
     assert number == 2 and told == sorted(told) and len(told) > 15
     assert (pieces - whole).abs().max() <= 1 / 255
 
@@ -153,10 +152,10 @@ def test_a_picture_too_large_to_hold_takes_its_means_from_a_sample(monkeypatch: 
     image = torch.from_numpy(smooth(200, 232, dtype="f32")).permute(2, 0, 1)[None].contiguous()
     exact, _ = enlarge(image, network, its, side=64)
     monkeypatch.setattr(pooling, "SAMPLE_SIDE", 40)
-    monkeypatch.setattr(pooling, "HELD_BYTES", 8 * (40 + 36) ** 2 * network.held_bytes)
-    assert len(pooling.sample(image, network, its)) == 8
+    held_bytes = 8 * (40 + 36) ** 2 * network.held_bytes
+    assert len(pooling.sample(image, network, its, held_bytes)) == 8
     told: list[float] = []
-    sampled, _ = enlarge(image, network, its, told.append, side=64)
+    sampled, _ = enlarge(image, network, its, told.append, side=64, held_bytes=held_bytes)
     assert (sampled - exact).abs().max() <= 2 / 255
     assert not torch.equal(sampled, exact)
     assert told == sorted(told) and told[-1] == 1.0

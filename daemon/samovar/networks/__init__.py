@@ -6,6 +6,7 @@ nothing is initialised only to be overwritten; `fill` then gives them their weig
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ class Network(nn.Module):
     tile: int = 256
     units: tuple[str, ...] = ()
     precise: tuple[str, ...] = ()
+
+    def try_out(self, x: Tensor) -> None:
+        """Call every unit at least once."""
+        self(x)
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,14 @@ class PoolingNetwork(Network):
     def steps(self, x: Tensor, light: bool = False) -> Generator[Tensor, Tensor, Tensor]:
         """As `forward`, but stops at each pooling: yields the feature map (N, C, h, w), takes its mean (1, C)."""
         raise NotImplementedError
+
+    def try_out(self, x: Tensor) -> None:
+        for light in (False, True):
+            steps = self.steps(x, light)
+            with contextlib.suppress(StopIteration):
+                features = next(steps)
+                while True:
+                    features = steps.send(features.mean((2, 3)))
 
     def forward(self, x: Tensor, means: Sequence[Tensor] | None = None) -> Tensor:
         """means : (1, C) for each pooling; None takes those of `x`"""

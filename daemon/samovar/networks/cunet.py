@@ -125,7 +125,8 @@ class Fifth(nn.Module):
 
     def forward(self, coarse: Tensor, skip: Tensor, y: Tensor, mean: Tensor) -> Tensor:
         y = leaky(self.up(self.excite(y, mean)), SLOPE).add_(_cropped(skip, 16))
-        return self.head(leaky(self.last(y), SLOPE)).add_(_cropped(coarse, 20))
+        result: Tensor = self.head(leaky(self.last(y), SLOPE))
+        return result.add_(_cropped(coarse, 20))
 
 
 class CUNet(PoolingNetwork):

@@ -6,10 +6,10 @@ run that needs torch pays for it under `seconds.load`.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from samovar.card import Catalogue, ModelCard
 from samovar.operation import Operation, Registry
 from samovar.worker.job import Job, Result
+from samovar.worker.trouble import is_out_of_memory
 from samovar_link.errors import BadRequest, OutOfMemory
 from samovar_link.messages import LoadedModel, Raster, Report, Run, Seconds, Tiles, Value
 
@@ -24,12 +25,17 @@ if TYPE_CHECKING:
     from samovar.networks import Network
     from samovar.worker.model_job import ModelJob
     from samovar.worker.pool import Pool
+    from samovar.worker.tile_cache import TileCache
 
 OUT_OF_MEMORY_HINT = "upscale a smaller part or by less, or choose a lighter model"
 
 
 class Engine:
-    """clock : seconds that never go back, for keep-alive and the report; load : how networks are got, for tests"""
+    """clock : seconds that never go back, for keep-alive and the report; load : how networks are got, for tests
+
+    trials : file that remembers which runtime is fastest for which model; None: the plain one for all
+    cache_bytes : of finished tiles that are remembered
+    """
 
     def __init__(
         self,
@@ -38,13 +44,18 @@ class Engine:
         device: str = "cpu",
         clock: Callable[[], float] = time.monotonic,
         load: Callable[[ModelCard, str, str], Network] | None = None,
+        trials: Path | None = None,
+        cache_bytes: int = 1 << 30,
     ) -> None:
         self.device = device
         self._load = load
         self._registry = registry
         self._catalogue = catalogue
         self._clock = clock
+        self._trials = trials
+        self._cache_bytes = cache_bytes
         self._pool: Pool | None = None
+        self._cache: TileCache | None = None
 
     def execute(self, run: Run, frames: Sequence[memoryview], job: Job) -> Result:
         """Do what `run` says.
@@ -69,8 +80,14 @@ class Engine:
         return self._pool.loaded() if self._pool else ()
 
     def expire(self) -> float | None:
-        """Unload what is due. Returns the seconds until the next model is, or None if none will be."""
-        return self._pool.expire() if self._pool else None
+        """Unload what is due, and with the last model the tiles that are remembered. Returns the seconds until the next
+        model is, or None if none will be."""
+        if self._pool is None:
+            return None
+        left = self._pool.expire()
+        if self._cache is not None and not self._pool.loaded():
+            self._cache.clear()
+        return left
 
     def warm(self, operation: str, parameters: Mapping[str, Value], keep_alive_seconds: float) -> tuple[str, ...]:
         """Load what a run with these parameters would use; its names as in `LoadedModel`. Raises RemoteErrors.
@@ -113,7 +130,7 @@ class Engine:
         from samovar.worker.model_job import ModelJob
 
         loaded_before = pool.load_seconds
-        with torch.inference_mode(), ModelJob(job, self._catalogue, pool) as work:
+        with torch.inference_mode(), ModelJob(job, self._catalogue, pool, self._cache) as work:
             raster, memory = layer.run(operation, params, work, frames, job.allocate)
         load += pool.load_seconds - loaded_before
         seconds = Seconds(load=load, compute=self._clock() - began - load)
@@ -126,8 +143,16 @@ class Engine:
         began = self._clock()
         from samovar import networks
         from samovar.worker.pool import Pool
+        from samovar.worker.tile_cache import TileCache
 
-        self._pool = Pool(self.device, self._load or networks.load, self._clock)
+        choose = None
+        if self._trials is not None:
+            from samovar import runtimes
+            from samovar.worker.trial import Trials
+
+            choose = Trials(runtimes.discover(), self._trials).choose
+        self._cache = TileCache(self._cache_bytes)
+        self._pool = Pool(self.device, self._load or networks.load, self._clock, choose)
         return self._pool, self._clock() - began
 
     def _report(self, work: ModelJob, seconds: Seconds) -> Report:
@@ -135,7 +160,10 @@ class Engine:
         if work.used:
             (model, variant), card = next(iter(work.used.items()))
             sha256 = card.weights[variant].sha256
-        return Report(self.device, "torch", "f32", model, sha256, Tiles(work.tiles), seconds)
+        runtime, _, dtype = work.runtime.partition(" ")
+        return Report(
+            self.device, runtime, dtype, model, sha256, Tiles(work.tiles, work.cached), seconds, tuple(work.retries)
+        )
 
 
 def _check_frames(run: Run, frames: Sequence[memoryview]) -> None:
@@ -144,15 +172,3 @@ def _check_frames(run: Run, frames: Sequence[memoryview]) -> None:
             raise BadRequest.field(f"{role} frame", raster.frame, f"0..{len(frames) - 1}")
         if frames[raster.frame].nbytes != raster.size_bytes:
             raise BadRequest.field(f"{role} bytes", frames[raster.frame].nbytes, str(raster.size_bytes))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, by type wherever there is one; torch's CPU allocator raises a bare RuntimeError."""
-    if isinstance(error, MemoryError):
-        return True
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return False
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    return type(error) is RuntimeError and "DefaultCPUAllocator" in str(error)

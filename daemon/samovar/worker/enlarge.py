@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
-
-import torch
-from torch import Tensor
 
 from samovar.card import ModelCard
 from samovar.networks import Network, PoolingNetwork, StagedNetwork
 from samovar.worker import pooling, staging
 from samovar.worker.image import Image
+from samovar.worker.known import Known
 from samovar.worker.tiling import Tile, View, Wrap, cut, for_network, in_view_first, layout
 
+HELD_BYTES = 768 << 20
 Done = Callable[[float], None]
 """Called with the share of the work that lies behind, at least once a tile; may raise to stop."""
 Finished = Callable[[Tile, Image], None]
@@ -28,6 +28,8 @@ def enlarge(
     side: int | None = None,
     view: View | None = None,
     finished: Finished | None = None,
+    known: Known | None = None,
+    held_bytes: int = HELD_BYTES,
 ) -> tuple[Image, int]:
     """The picture through the network, and the number of tiles it took.
 
@@ -36,16 +38,21 @@ def enlarge(
 
     side : of a tile; None leaves it to the network
     view : in pixels of the picture; its tiles come first
+    known : remembers and rounds what comes out; None does neither
+    held_bytes : of features, for networks that have to hold those of many tiles
+
+    Raises Unusable if what comes out is no picture.
     """
+    known = known or Known(channels=image.shape[1])
     height, width = image.shape[-2:]
     result = image.new_empty((1, image.shape[1], height * card.scale, width * card.scale))
     tiles = layout(height, width, side or network.tile, card.multiple)
     if isinstance(network, StagedNetwork):
-        outputs = staging.outputs(image, network, card, side or network.tile, done, wrap, view)
+        outputs = staging.outputs(image, network, card, side or network.tile, known, held_bytes, done, wrap, view)
     elif isinstance(network, PoolingNetwork):
-        outputs = pooling.outputs(image, network, card, tiles, done, wrap, view)
+        outputs = pooling.outputs(image, network, card, tiles, known, held_bytes, done, wrap, view)
     else:
-        outputs = _outputs(image, network, card, in_view_first(tiles, view), done, wrap)
+        outputs = _outputs(image, network, card, in_view_first(tiles, view), known, done, wrap)
     number = 0
     for tile, output in outputs:
         pasted = _paste(result, output, tile, card.scale)
@@ -57,21 +64,20 @@ def enlarge(
 
 
 def _outputs(
-    image: Image, network: Network, card: ModelCard, tiles: Sequence[Tile], done: Done, wrap: Wrap
-) -> Iterator[tuple[Tile, Tensor]]:
+    image: Image, network: Network, card: ModelCard, tiles: Sequence[Tile], known: Known, done: Done, wrap: Wrap
+) -> Iterator[tuple[Tile, Image]]:
     for index, tile in enumerate(tiles):
         done(index / len(tiles))
-        yield tile, network(for_network(cut(image, tile, card, wrap)))
+        seen = for_network(cut(image, tile, card, wrap))
+        yield tile, known.tile(functools.partial(network, seen), seen)
 
 
 def _within(tile: Tile, height: int, width: int) -> Tile:
     return Tile(tile.top, tile.left, min(tile.height, height - tile.top), min(tile.width, width - tile.left))
 
 
-def _paste(result: Image, output: Tensor, tile: Tile, scale: int) -> Image:
+def _paste(result: Image, output: Image, tile: Tile, scale: int) -> Image:
     """Put an output at its place, and return that place of the result."""
     place = result[:, :, tile.top * scale :, tile.left * scale :][:, :, : output.shape[2], : output.shape[3]]
-    if place.shape[1] == 1:
-        output = output.mean(1, keepdim=True)
-    torch.clamp(output[:, :, : place.shape[2], : place.shape[3]], 0, 1, out=place)
+    place.copy_(output[:, :, : place.shape[2], : place.shape[3]])
     return place

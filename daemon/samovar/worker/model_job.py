@@ -6,10 +6,14 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from samovar.card import Catalogue, ModelCard
-from samovar.worker.enlarge import Finished, enlarge
-from samovar.worker.image import Image
+from samovar.runtimes import PLAIN
+from samovar.worker import ladder
+from samovar.worker.enlarge import HELD_BYTES, Finished, enlarge
+from samovar.worker.image import LEVELS, Image
 from samovar.worker.job import Job
-from samovar.worker.pool import Pool
+from samovar.worker.known import Known
+from samovar.worker.pool import Leased, Pool
+from samovar.worker.tile_cache import TileCache
 from samovar.worker.tiling import Tile, View
 from samovar_link.errors import BadRequest
 from samovar_link.messages import Raster, Run
@@ -24,7 +28,8 @@ class ModelJob:
     """One run of one operation on canonical images.
 
     wrap : whether the picture goes on at its other side along (y, x)
-    tiles : computed so far
+    tiles : that the result is made of so far; cached : how many of them were known already
+    runtime : id of what the last model ran on; retries : a sentence for each step down the ladder
     used : card and variant of every model applied, in order of first use
     view : what the user looks at, in shares of the picture; its tiles come first. None: all are alike
     watch : takes what is shown of the result while it comes, see `Watch`; None if nobody looks
@@ -32,16 +37,22 @@ class ModelJob:
     Networks stay leased until the `with` block around the job ends.
     """
 
-    def __init__(self, job: Job, catalogue: Catalogue, pool: Pool) -> None:
+    def __init__(self, job: Job, catalogue: Catalogue, pool: Pool, cache: TileCache | None = None) -> None:
         self.run: Run = job.run
         self.wrap = (job.run.wrap_y, job.run.wrap_x)
-        self.tiles = 0
+        self.tiles = self.cached = 0
+        self.runtime = PLAIN
+        self.retries: list[str] = []
         self.used: dict[tuple[str, str], ModelCard] = {}
         self.view: View | None = None
         self.watch: Watch | None = None
         self._job = job
         self._catalogue = catalogue
         self._pool = pool
+        self._cache = cache if job.run.priority != "batch" else None  # a folder's pictures come once
+        dtypes = {raster.dtype for role, raster in job.run.images.items() if role != "mask"}
+        self._exact = dtypes != {"u8"}
+        self._levels = LEVELS["u16"] if dtypes <= set(LEVELS) else 0
         self._leases = contextlib.ExitStack()
         self._span = (0.0, 1.0)
 
@@ -89,14 +100,34 @@ class ModelJob:
             raise BadRequest.field(f"variant of {model}", variant, ", ".join(repr(each) for each in card.weights))
         self.progress(0.0, stage if (model, variant) in self.used else "loading")
         self.used.setdefault((model, variant), card)
-        network = self._leases.enter_context(self._pool.lease(card, variant, self.run.keep_alive_seconds))
+        first = self._lease(card, variant)
+        rung = ladder.Rung(first.network.tile, HELD_BYTES)
+
+        def attempt(rung: ladder.Rung) -> Image:
+            leased = self._lease(card, variant, plain=True) if rung.plain else first
+            return self._through(leased, card, variant, image, stage, shown, rung)
+
+        return ladder.climb(attempt, rung, first.runtime.id == PLAIN, self.run.job, self.retries.append)
+
+    def _lease(self, card: ModelCard, variant: str, plain: bool = False) -> Leased:
+        seconds = self.run.keep_alive_seconds
+        return self._leases.enter_context(self._pool.lease(card, variant, seconds, self._exact, plain))
+
+    def _through(
+        self, leased: Leased, card: ModelCard, variant: str, image: Image, stage: str, shown: Shown | None,
+        rung: ladder.Rung,
+    ) -> Image:  # fmt: skip
         height, width = image.shape[-2:]
         view = self.view and (self.view[0] * height, self.view[1] * width, self.view[2] * height, self.view[3] * width)
+        identity = f"{card.weights[variant].sha256} {leased.runtime.id}"
+        known = Known(self._cache, identity, self._levels, image.shape[1])
         result, tiles = enlarge(
-            image, network, card, lambda fraction: self.progress(fraction, stage), self.wrap, view=view,
-            finished=self._finished(image, shown),
+            image, leased.network, card, lambda fraction: self.progress(fraction, stage), self.wrap, rung.side, view,
+            self._finished(image, shown), known, rung.held_bytes,
         )  # fmt: skip
         self.tiles += tiles
+        self.cached += known.hits
+        self.runtime = leased.runtime.id
         return result
 
     def _finished(self, image: Image, shown: Shown | None) -> Finished | None:

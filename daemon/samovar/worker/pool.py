@@ -1,13 +1,14 @@
 """The networks held in memory, and when they go.
 
-A network is known by its card and variant. It is loaded when first asked for, counted while in use, and stays for
-`keep_alive_seconds` after the last use ended (0: not at all, below 0: for ever); the last user's wish counts. What is
-in use never goes.
+A network is known by its card, variant and runtime. It is loaded when first asked for, counted while in use, and stays
+for `keep_alive_seconds` after the last use ended (0: not at all, below 0: for ever); the last user's wish counts. What
+is in use never goes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -16,61 +17,103 @@ from dataclasses import dataclass
 from samovar import networks
 from samovar.card import ModelCard
 from samovar.networks import Network
+from samovar.runtimes import Runtime, eager
 from samovar_link.messages import LoadedModel
+
+BUDGET_BYTES = 2 << 30
+_Key = tuple[str, str, str]
+"""Card, variant, runtime."""
+Choose = Callable[[ModelCard, str, Callable[[], Network], bool], Runtime]
+"""(card, variant, how to load it, whether all digits are wanted) -> the runtime to use"""
+
+
+@dataclass(frozen=True)
+class Leased:
+    """A network ready to run, and what it runs on."""
+
+    network: Network
+    runtime: Runtime
 
 
 @dataclass
 class _Entry:
-    network: Network
+    leased: Leased
     size_bytes: int
     users: int = 0
+    used: float = 0.0  # when its last use ended, on the pool's clock
     until: float = math.inf  # on the pool's clock; only meant while unused
 
 
 class Pool:
-    """load : (card, variant, device) -> network; clock : seconds that never go back"""
+    """load : (card, variant, device) -> network; clock : seconds that never go back
+
+    choose : which runtime a model runs on here; plain : the one that is always right, for when another fails
+    budget_bytes : of weights held; beyond it goes what was not used for longest, unless it is in use
+    """
 
     def __init__(
         self,
         device: str = "cpu",
         load: Callable[[ModelCard, str, str], Network] = networks.load,
         clock: Callable[[], float] = time.monotonic,
+        choose: Choose | None = None,
+        plain: Runtime | None = None,
+        budget_bytes: int = BUDGET_BYTES,
     ) -> None:
         self.device = device
         self.load_seconds = 0.0
         """Spent loading since the pool was made."""
         self._load = load
         self._clock = clock
-        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._budget_bytes = budget_bytes
+        self._plain = plain or eager.RUNTIMES[0]
+        self._choose = choose or (lambda card, variant, load, exact: self._plain)
+        self._entries: dict[_Key, _Entry] = {}
 
     @contextlib.contextmanager
-    def lease(self, card: ModelCard, variant: str, keep_alive_seconds: float) -> Iterator[Network]:
-        """A network for the time of a `with` block. Raises ModelUnavailable."""
-        key = (card.id, variant)
-        entry = self._entries.get(key) or self._loaded(card, variant)
+    def lease(
+        self, card: ModelCard, variant: str, keep_alive_seconds: float, exact: bool = True, plain: bool = False
+    ) -> Iterator[Leased]:
+        """A network for the time of a `with` block. Raises ModelUnavailable.
+
+        exact : on a runtime that computes with all digits; plain : on the one that is always right
+        """
+        began = self._clock()
+        loads = functools.partial(self._load, card, variant, self.device)
+        runtime = self._plain if plain else self._choose(card, variant, loads, exact)
+        entry = self._entries.get((card.id, variant, runtime.id)) or self._loaded(card, variant, runtime)
+        self.load_seconds += self._clock() - began
         entry.users += 1
         try:
-            yield entry.network
+            yield entry.leased
         finally:
             entry.users -= 1
+            entry.used = self._clock()
             entry.until = math.inf if keep_alive_seconds < 0 else self._clock() + keep_alive_seconds
             self.expire()
 
-    def _loaded(self, card: ModelCard, variant: str) -> _Entry:
-        began = self._clock()
+    def _loaded(self, card: ModelCard, variant: str, runtime: Runtime) -> _Entry:
         network = self._load(card, variant, self.device)
-        self.load_seconds += self._clock() - began
-        tensors = [*network.parameters(), *network.buffers()]
-        entry = _Entry(network, sum(tensor.numel() * tensor.element_size() for tensor in tensors))
-        self._entries[card.id, variant] = entry
+        size_bytes = sum(each.numel() * each.element_size() for each in (*network.parameters(), *network.buffers()))
+        entry = _Entry(Leased(runtime.prepare(network), runtime), size_bytes)
+        self._make_room(size_bytes)
+        self._entries[card.id, variant, runtime.id] = entry
         return entry
+
+    def _make_room(self, size_bytes: int) -> None:
+        idle = sorted((entry.used, key) for key, entry in self._entries.items() if not entry.users)
+        total = size_bytes + sum(entry.size_bytes for entry in self._entries.values())
+        for _, key in idle:
+            if total <= self._budget_bytes:
+                return
+            total -= self._entries.pop(key).size_bytes
 
     def warm(self, card: ModelCard, variant: str, keep_alive_seconds: float) -> str:
         """Have a network loaded, for `keep_alive_seconds` at least (below 0: for ever); its name as in `loaded`."""
-        entry = self._entries.get((card.id, variant))
-        left_seconds = entry.until - self._clock() if entry else 0.0
+        held = [entry for key, entry in self._entries.items() if key[:2] == (card.id, variant)]
+        left_seconds = max((entry.until - self._clock() for entry in held), default=0.0)
         wanted_seconds = math.inf if keep_alive_seconds < 0 else keep_alive_seconds
-        with self.lease(card, variant, max(left_seconds, wanted_seconds)):
+        with self.lease(card, variant, max(left_seconds, wanted_seconds), exact=False):
             pass
         return _name(card.id, variant)
 
@@ -78,7 +121,7 @@ class Pool:
         """Drop what is not in use of a model, in all variants, or of all for "". Names and bytes of what went."""
         keys = [key for key, entry in self._entries.items() if not entry.users and model in ("", key[0])]
         size_bytes = sum(self._entries.pop(key).size_bytes for key in keys)
-        return tuple(_name(*key) for key in keys), size_bytes
+        return tuple(dict.fromkeys(_name(*key[:2]) for key in keys)), size_bytes
 
     def expire(self) -> float | None:
         """Drop what is due. Returns the seconds until the next one is, or None if none will be."""
@@ -96,11 +139,11 @@ class Pool:
                 _name(model, variant),
                 self.device,
                 entry.size_bytes,
-                "torch",
+                entry.leased.runtime.id,
                 in_use=entry.users > 0,
                 unload_seconds=None if entry.users or entry.until == math.inf else max(0.0, entry.until - now),
             )
-            for (model, variant), entry in self._entries.items()
+            for (model, variant, _), entry in self._entries.items()
         )
 
 

@@ -2,7 +2,7 @@
 
 All tiles go on together from one such place to the next, and the mean is formed over the cells of all of them, each
 counted once: the result equals that of the whole picture at once up to rounding. What the tiles hold meanwhile is
-bounded by HELD_BYTES. A picture that would need more takes its means from a sample of tiles spread over it, and then
+bounded by `held_bytes`. A picture that would need more takes its means from a sample of tiles spread over it, and then
 runs tile by tile with these. All its tiles still use the same means, so it has no seams; how far the sample's means lie
 from the exact ones shows as a slight change of the whole picture.
 
@@ -14,7 +14,9 @@ other programs do it, gave 97/255 on the last one. Pictures up to about 0.6 mega
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -22,9 +24,9 @@ from torch import Tensor
 from samovar.card import ModelCard
 from samovar.networks import Pooling, PoolingNetwork
 from samovar.worker.image import Image
+from samovar.worker.known import Known
 from samovar.worker.tiling import Tile, View, Wrap, cut, for_network, in_view_first, layout
 
-HELD_BYTES = 768 << 20
 SAMPLE_SIDE = 128
 GOLDEN_RATIO = 0.6180339887498949
 
@@ -37,20 +39,26 @@ def outputs(
     network: PoolingNetwork,
     card: ModelCard,
     tiles: Sequence[Tile],
+    known: Known,
+    held_bytes: int,
     done: Done,
     wrap: Wrap = (False, False),
     view: View | None = None,
-) -> Iterator[tuple[Tile, Tensor]]:
+) -> Iterator[tuple[Tile, Image]]:
     """Each tile with the network's output for it; the view changes the order of the output alone, not the means."""
-    if sum(_held(network, card, tile) for tile in tiles) <= HELD_BYTES:
-        yield from _together(image, network, card, tiles, done, wrap, view)
+    if sum(_held(network, card, tile) for tile in tiles) <= held_bytes:
+        yield from _together(image, network, card, tiles, known, done, wrap, view)
         return
-    some = sample(image, network, card)
+    some = sample(image, network, card, held_bytes)
     share = len(some) / (len(some) + len(tiles))
-    means = sampled_means(image, network, card, some, lambda fraction: done(share * fraction), wrap)
+    means = known.numbers(
+        lambda: sampled_means(image, network, card, some, lambda fraction: done(share * fraction), wrap),
+        *(known.key(cut(image, tile, card, wrap)) for tile in some),
+    )
     for index, tile in enumerate(in_view_first(tiles, view)):
         done(share + (1 - share) * index / len(tiles))
-        yield tile, network(for_network(cut(image, tile, card, wrap)), means)
+        seen = for_network(cut(image, tile, card, wrap))
+        yield tile, known.tile(functools.partial(network, seen, means), seen, *means)
 
 
 def _together(
@@ -58,17 +66,27 @@ def _together(
     network: PoolingNetwork,
     card: ModelCard,
     tiles: Sequence[Tile],
+    known: Known,
     done: Done,
     wrap: Wrap,
     view: View | None,
-) -> Iterator[tuple[Tile, Tensor]]:
+) -> Iterator[tuple[Tile, Image]]:
+    picture = known.key(image, str((wrap, tiles[0])))
+    keys = {tile: known.key(picture, str(tile)) for tile in tiles}
+    ordered = in_view_first(tiles, view)
+    found = {tile: known.find(keys[tile]) for tile in tiles}
+    if all(each is not None for each in found.values()):
+        yield from ((tile, cast(Image, found[tile])) for tile in ordered)
+        return
+    known.hits = 0
+    brightest = float(image.max())
     runs = _begin(image, network, card, tiles, wrap)
     last = _advance(image, network, runs, tiles, done, wrap)[-1]
     behind = network.poolings[-1].work
     run_of = dict(zip(tiles, runs, strict=True))
-    for index, tile in enumerate(in_view_first(tiles, view)):
+    for index, tile in enumerate(ordered):
         done(behind + (1 - behind) * index / len(tiles))
-        yield tile, _finish(run_of[tile], last)
+        yield tile, known.settle(_finish(run_of[tile], last), brightest, keys[tile])
 
 
 def sampled_means(
@@ -133,11 +151,11 @@ def _held(network: PoolingNetwork, card: ModelCard, tile: Tile) -> int:
     return (tile.height + context) * (tile.width + context) * network.held_bytes
 
 
-def sample(image: Image, network: PoolingNetwork, card: ModelCard) -> list[Tile]:
+def sample(image: Image, network: PoolingNetwork, card: ModelCard, held_bytes: int) -> list[Tile]:
     """As many small tiles as may be held, spread evenly over the picture in both directions."""
     height, width = image.shape[-2:]
     tiles = layout(height, width, SAMPLE_SIDE, card.multiple)
-    wanted = max(1, HELD_BYTES // _held(network, card, tiles[0]))
+    wanted = max(1, held_bytes // _held(network, card, tiles[0]))
     if wanted >= len(tiles):
         return tiles
     order = sorted(range(len(tiles)), key=lambda index: GOLDEN_RATIO * index % 1.0)

@@ -4,7 +4,7 @@ Such a network is a chain of short stages that keep the size. Each stage runs ov
 overlap by what this one stage looks around, before the next one begins. So the result equals that of the whole picture
 at once up to rounding, the overlap is small, and between two tiles of a stage there is time to stop.
 
-What is held meanwhile is bounded by HELD_BYTES. A larger picture is cut into pieces first, each with `seam_context`
+What is held meanwhile is bounded by `held_bytes`. A larger picture is cut into pieces first, each with `seam_context`
 around it, which is where the network's answer to what lies beyond has faded below a level of 8 bits.
 
 The picture's border is the end of all stages' world: beyond it there are the card's receptive_field pixels of mirror
@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -23,9 +24,9 @@ from torch import Tensor
 from samovar.card import ModelCard
 from samovar.networks import StagedNetwork
 from samovar.worker.image import Image
+from samovar.worker.known import Known
 from samovar.worker.tiling import Tile, View, Wrap, cut, for_network, in_view_first, layout
 
-HELD_BYTES = 768 << 20
 PIECE_SIDE = 768
 """Of the pieces of a picture that is too large to hold; with 96 around, that is 2.4 times what is kept of it."""
 
@@ -37,19 +38,21 @@ def outputs(
     network: StagedNetwork,
     card: ModelCard,
     side: int,
+    known: Known,
+    held_bytes: int,
     done: Done,
     wrap: Wrap = (False, False),
     view: View | None = None,
-) -> Iterator[tuple[Tile, Tensor]]:
+) -> Iterator[tuple[Tile, Image]]:
     """Tiles of about `side` with the network's output for each."""
     height, width = image.shape[-2:]
     pieces = [Tile(0, 0, height, width)]
-    if _held(pieces[0], network, card, wrap) > HELD_BYTES:
+    if _held(pieces[0], network, card, wrap) > held_bytes:
         pieces = in_view_first(layout(height, width, PIECE_SIDE), view)
     for index, piece in enumerate(pieces):
         part = functools.partial(_part_done, done, index, len(pieces))
         seen = view and (view[0] - piece.top, view[1] - piece.left, view[2] - piece.top, view[3] - piece.left)
-        for tile, output in _Piece(image, network, card, piece, wrap, part).outputs(side, seen):
+        for tile, output in _Piece(image, network, card, piece, wrap, part).outputs(side, known, seen):
             yield dataclasses.replace(tile, top=tile.top + piece.top, left=tile.left + piece.left), output
 
 
@@ -85,19 +88,29 @@ class _Piece:
         self._done = done
         self._steps = 0
 
-    def outputs(self, side: int, view: View | None = None) -> Iterator[tuple[Tile, Tensor]]:
-        tiles = layout(self.piece.height, self.piece.width, side)
+    def outputs(self, side: int, known: Known, view: View | None = None) -> Iterator[tuple[Tile, Image]]:
+        tiles = in_view_first(layout(self.piece.height, self.piece.width, side), view)
+        picture = known.key(self.seen, str((self.origin, side)))
+        keys = {tile: known.key(picture, str(tile)) for tile in tiles}
+        before = known.hits
+        found = {tile: known.find(keys[tile]) for tile in tiles}
+        if all(each is not None for each in found.values()):
+            yield from ((tile, cast(Image, found[tile])) for tile in tiles)
+            return
+        known.hits = before
+        brightest = float(self.seen.max())
         grid = layout(self.seen.shape[2], self.seen.shape[3], side)
         stages = self._network.stages()
         total = len(stages) * len(grid) + len(tiles)
         features = self.seen
         for stage in stages:
             features = self._through(stage, features, grid, total)
-        for tile in in_view_first(tiles, view):
+        for tile in tiles:
             self._step(total)
             here = dataclasses.replace(tile, top=tile.top - self.origin[0], left=tile.left - self.origin[1])
             halo = self._network.finish_halo
-            yield tile, self._network.finish(_around(self.seen, here, halo)[0], _around(features, here, halo)[0])
+            output = self._network.finish(_around(self.seen, here, halo)[0], _around(features, here, halo)[0])
+            yield tile, known.settle(output, brightest, keys[tile])
 
     def _through(self, stage: Callable[[Tensor], Tensor], features: Tensor, grid: Sequence[Tile], total: int) -> Tensor:
         result: Tensor | None = None
@@ -107,7 +120,7 @@ class _Piece:
             made = stage(seen)[:, :, top : top + tile.height, left : left + tile.width]
             if result is None:
                 shape = (1, made.shape[1], *features.shape[-2:])
-                result = torch.empty(shape, memory_format=torch.channels_last)
+                result = torch.empty(shape, dtype=made.dtype, memory_format=torch.channels_last)
             result[:, :, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width] = made
         assert result is not None
         return result

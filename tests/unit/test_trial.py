@@ -1,0 +1,98 @@
+"""The trial of runtimes: the fastest that is right is taken, the others are refused, and it is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from laboratory import Clock, Smear, smear_card
+
+from samovar.networks import Network
+from samovar.runtimes import PLAIN, Runtime, discover
+from samovar.worker.trial import Trials
+
+CARD = smear_card()
+
+
+class Slow(Smear):
+    """Takes `seconds` a tile on a clock, and changes what comes out."""
+
+    def __init__(self, clock: Clock, seconds: float, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self._clock, self._seconds, self._change = clock, seconds, change
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self._clock.now += self._seconds
+        return self._change(super().forward(x))
+
+
+class Bench:
+    """loads : how many networks were loaded for trials"""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.clock, self.loads, self.path = Clock(), 0, path
+        self.runtimes = [self.runtime(*PLAIN.split(), 1.0)]
+
+    def runtime(
+        self, name: str, dtype: str, seconds: float, change: Callable[[torch.Tensor], torch.Tensor] = lambda y: y,
+        version: str = "1",
+    ) -> Runtime:  # fmt: skip
+        prepare: Callable[[Network], Network] = lambda network: Slow(self.clock, seconds, change)  # noqa: E731
+        return Runtime(name, dtype, dtype == "f32", lambda: version, lambda: True, prepare)
+
+    def choose(self, exact: bool = False) -> str:
+        return Trials(self.runtimes, self.path, self.clock).choose(CARD, "", self.load, exact).id
+
+    def load(self) -> Network:
+        self.loads += 1
+        return Smear()
+
+
+def test_the_fastest_is_taken_and_for_deep_layers_the_fastest_with_all_digits() -> None:
+    bench = Bench()
+    bench.runtimes += [bench.runtime("a", "bf16", 0.2), bench.runtime("b", "f32", 0.5), bench.runtime("c", "f32", 2.0)]
+    assert (bench.choose(), bench.choose(exact=True)) == ("a bf16", "b f32")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda y: y + 0.02 * torch.randn_like(y),  # 34 dB
+        lambda y: y * float("nan"),
+        lambda y: y + 0.004 * (torch.arange(y.shape[-1]) % 2),  # 51 dB, but stripes on what is flat
+        torch.zeros_like,
+    ],
+)
+def test_a_runtime_that_is_wrong_is_out_however_fast(change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    bench = Bench()
+    bench.runtimes += [bench.runtime("wrong", "f32", 0.01, change), bench.runtime("right", "f32", 0.5)]
+    assert bench.choose() == "right f32"
+
+
+def test_a_runtime_that_raises_is_out() -> None:
+    bench = Bench()
+    broken = bench.runtime("broken", "f32", 0.0, lambda y: y[:, :, :0] / {}[0])
+    bench.runtimes.append(broken)
+    assert bench.choose() == PLAIN
+
+
+def test_what_was_found_is_remembered_until_a_version_changes(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "trials.json")
+    bench.runtimes.append(bench.runtime("fast", "f32", 0.1))
+    assert bench.choose() == "fast f32" and bench.loads == 2
+    assert bench.choose() == "fast f32" and bench.loads == 2
+    bench.runtimes[1] = bench.runtime("fast", "f32", 9.0, version="2")
+    assert bench.choose() == PLAIN and bench.loads == 4
+    bench.path.write_text("{ no json")  # type: ignore[union-attr]
+    assert bench.choose() == PLAIN and bench.loads == 6
+
+
+def test_nothing_is_tried_where_there_is_nothing_to_choose() -> None:
+    bench = Bench()
+    assert bench.choose() == PLAIN and bench.loads == 0
+
+
+def test_the_plain_runtime_is_always_there_and_first() -> None:
+    assert discover()[0].id == PLAIN

@@ -90,6 +90,15 @@ def test_all_models_are_unloaded_even_those_kept_for_ever(laboratory: Laboratory
     assert laboratory.engine.unload("") == (("test/smear",), BYTES) and held(laboratory) == {}
 
 
+def test_with_the_last_model_go_the_tiles_that_are_remembered() -> None:
+    laboratory = Laboratory(smear_card(), cache_bytes=1 << 20)
+    cached = []
+    for unloaded in ("", "test/smear", "test/smear"):
+        laboratory.engine.unload(unloaded)
+        cached += [laboratory.run(noise(8, 8, 3), **SMEAR).result.report.tiles.cached for _ in range(2)]
+    assert cached == [0, 1, 0, 1, 0, 1]
+
+
 def test_what_a_job_uses_stays() -> None:
     pool = Pool(load=lambda *_: Smear())
     pool.warm(smear_card(), "noise1", 300.0)

@@ -85,8 +85,7 @@ class Engine:
         if self._pool is None:
             return None
         left = self._pool.expire()
-        if self._cache is not None and not self._pool.loaded():
-            self._cache.clear()
+        self._forget_tiles(self._pool)
         return left
 
     def warm(self, operation: str, parameters: Mapping[str, Value], keep_alive_seconds: float) -> tuple[str, ...]:
@@ -105,8 +104,17 @@ class Engine:
         )
 
     def unload(self, model: str) -> tuple[tuple[str, ...], int]:
-        """Drop a model with all its variants, or all for "", unless in use: names as in `LoadedModel`, and bytes."""
-        return self._pool.unload(model) if self._pool else ((), 0)
+        """Drop a model with all its variants, or all for "", unless in use: names as in `LoadedModel`, and bytes. With
+        the last model go the tiles that are remembered."""
+        if self._pool is None:
+            return (), 0
+        dropped = self._pool.unload(model)
+        self._forget_tiles(self._pool)
+        return dropped
+
+    def _forget_tiles(self, pool: Pool) -> None:
+        if self._cache is not None and not pool.loaded():
+            self._cache.clear()
 
     def _execute_raw(
         self, operation: Operation, params: object, run: Run, frames: Sequence[memoryview], job: Job, began: float

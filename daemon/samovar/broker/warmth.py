@@ -71,7 +71,7 @@ class Warmth:
 
     def next(self) -> None:
         """No job waits or runs: have the worker warm something, and start it for that."""
-        if not self._waiting or self._warming is not None:
+        if not self._waiting:
             return
         try:
             self._worker.start()

@@ -24,25 +24,20 @@ from samovar.broker.lease import Client, Leases
 from samovar.broker.outbox import Outbox, release
 from samovar.broker.port import Bounds, Identity, Send, Worker
 from samovar.broker.queue import JobQueue
+from samovar.broker.reception import Reception
 from samovar.broker.shelf import Shelf
 from samovar.broker.warmth import Warmth
 from samovar.channel import Held, Ready, Said
 from samovar.segment import Block
-from samovar_link import codec
-from samovar_link.codec import UnknownKind
-from samovar_link.errors import BadRequest, Busy, ProtocolError, RemoteError, UnknownJob, WorkerCrashed
+from samovar_link.errors import BadRequest, Busy, RemoteError, UnknownJob, WorkerCrashed
 from samovar_link.messages import (
-    PROTOCOL,
     Attach,
     Cancel,
     Cancelled,
     Done,
     Failed,
-    Hello,
     JobInfo,
     Message,
-    Ping,
-    Pong,
     Progress,
     Refused,
     Run,
@@ -86,10 +81,13 @@ class Dispatcher:
         self._device = ""
         self._started = clock()
         self._idle_since = clock()
-        self._handlers: dict[type, Callable[[Client, object], None]] = {
-            Cancel: self._cancel, Attach: self._attach, Warm: self._warm, Unload: self._unload, Status: self._status,
-            Stop: self._stop_asked, Pong: lambda client, message: None,
+        handlers: dict[type[Message], Callable[..., None]] = {
+            Run: self._accept, Cancel: self._cancel, Attach: self._attach, Warm: self._warm, Unload: self._unload,
+            Status: self._status, Stop: self._stop_asked,
         }  # fmt: skip
+        self._reception = Reception(
+            offer, identity, self._leases, self._send, clock, handlers, lambda job: job in self._jobs
+        )
 
     @property
     def busy(self) -> bool:
@@ -100,52 +98,10 @@ class Dispatcher:
 
     def receive(self, client: bytes, header: bytes, frames: Sequence[Frame]) -> None:
         """One message of a client, as it came."""
-        known = self._leases.renew(client, self._clock())
-        try:
-            message = codec.decode(header)
-        except UnknownKind as error:
-            self._send(client, Refused(error.kind, BadRequest.code, str(error), "update the daemon"))
-        except ProtocolError as error:  # a ROUTER cannot hang up on one peer, so it is not listened to
-            log.warning("a client sent what is no message: %s", error)
-        except BadRequest as error:
-            self._refuse_badly_built(client, header, error)
-        else:
-            self._handle(client, known, message, frames)
+        self._reception.receive(client, header, frames)
 
-    def _handle(self, id: bytes, known: Client | None, message: Message, frames: Sequence[Frame]) -> None:
-        kind = type(message).__name__
-        if isinstance(message, Hello):
-            self._greet(id, message)
-        elif isinstance(message, Ping):
-            self._send(id, Pong(message.nonce))
-        elif known is None:
-            self._send(id, Refused(kind, BadRequest.code, f"{kind} came before Hello", "say Hello first"))
-        elif isinstance(message, Run):
-            self._accept(known, message, Pixels(frames))
-        elif (handler := self._handlers.get(type(message))) is not None:
-            handler(known, message)
-        else:
-            self._send(id, Refused(kind, BadRequest.code, f"{kind} goes from daemon to client"))
-
-    def _greet(self, id: bytes, hello: Hello) -> None:
-        if hello.protocol != PROTOCOL:
-            theirs = f"{hello.client or 'the client'} {hello.version}".strip()
-            self._send(id, Refused(
-                "Hello", "protocol", f"{theirs} speaks protocol {hello.protocol}, Samovar {self._identity.version} "
-                f"speaks {PROTOCOL}", "update the older of the two, then restart both",
-            ))  # fmt: skip
-            return
-        self._leases.greet(id, hello.client[:80], hello.version[:40], self._clock())
-        self._send(id, self._offer.welcome(self._identity.version, self._identity.pid))
-
-    def _refuse_badly_built(self, client: bytes, header: bytes, error: BadRequest) -> None:
-        kind, job = codec.job_of(header)
-        if kind == "Run" and job and job not in self._jobs:
-            self._send(client, Failed(job, error.code, error.message, error.hint))
-        else:
-            self._send(client, Refused(kind, error.code, error.message, error.hint))
-
-    def _accept(self, client: Client, run: Run, pixels: Pixels) -> None:
+    def _accept(self, client: Client, run: Run, frames: Sequence[Frame]) -> None:
+        pixels = Pixels(frames)
         try:
             check_job_id(run.job)
             running = self._running is not None and self._running.id == run.job
@@ -175,8 +131,7 @@ class Dispatcher:
             raise Busy(f"{len(self._jobs)} jobs with {waiting_bytes >> 20} MiB of pixels are waiting already",
                        "try again when some are done")  # fmt: skip
 
-    def _cancel(self, client: Client, message: object) -> None:
-        assert isinstance(message, Cancel)
+    def _cancel(self, client: Client, message: Cancel, frames: Sequence[Frame]) -> None:
         job = self._jobs.get(message.job)
         if job is not None and job.client == client.id:
             log.info("job %s cancelled by its client", job.id)
@@ -184,8 +139,7 @@ class Dispatcher:
         elif job is None:
             self._shelf.drop(message.job, client.id)
 
-    def _attach(self, client: Client, message: object) -> None:
-        assert isinstance(message, Attach)
+    def _attach(self, client: Client, message: Attach, frames: Sequence[Frame]) -> None:
         job = self._jobs.get(message.job)
         if job is not None:
             if job.client != client.id:
@@ -200,16 +154,14 @@ class Dispatcher:
             fact = f"job {message.job[:64]!r} is not here: it never came, or is over and not kept"
             self._send(client.id, Failed(message.job[:64], UnknownJob.code, fact, "run it again"))
 
-    def _warm(self, client: Client, message: object) -> None:
-        assert isinstance(message, Warm)
+    def _warm(self, client: Client, message: Warm, frames: Sequence[Frame]) -> None:
         self._warmth.warm(client, message)
         self._next()
 
-    def _unload(self, client: Client, message: object) -> None:
-        assert isinstance(message, Unload)
+    def _unload(self, client: Client, message: Unload, frames: Sequence[Frame]) -> None:
         self._warmth.unload(client, message, job_runs=self._running is not None)
 
-    def _status(self, client: Client, message: object) -> None:
+    def _status(self, client: Client, message: Status, frames: Sequence[Frame]) -> None:
         now = self._clock()
         infos = []
         for job in self._jobs.values():
@@ -225,7 +177,7 @@ class Dispatcher:
             self._warmth.held,
         ))  # fmt: skip
 
-    def _stop_asked(self, client: Client, message: object) -> None:
+    def _stop_asked(self, client: Client, message: Stop, frames: Sequence[Frame]) -> None:
         log.info("asked to stop by %s", client.name or "a client")
         self._stop()
 

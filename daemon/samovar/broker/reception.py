@@ -1,0 +1,83 @@
+"""What a client says, up to the point where somebody does it: decoded, from a client that has introduced itself.
+
+Whatever comes gets an answer, except what is no message at all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from samovar.broker.intake import Offer
+from samovar.broker.job import Clock, Frame
+from samovar.broker.lease import Client, Leases
+from samovar.broker.port import Identity
+from samovar_link import codec
+from samovar_link.codec import UnknownKind
+from samovar_link.errors import BadRequest, ProtocolError
+from samovar_link.messages import PROTOCOL, Failed, Hello, Message, Ping, Pong, Refused
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Client, Message, Sequence[Frame]], None]
+
+
+class Reception:
+    """handlers : who takes which kind of message; has_job : whether a job is known, and so must not be failed here"""
+
+    def __init__(
+        self, offer: Offer, identity: Identity, leases: Leases, send: Callable[[bytes, Message], None], clock: Clock,
+        handlers: Mapping[type[Message], Handler], has_job: Callable[[str], bool],
+    ) -> None:  # fmt: skip
+        self._offer = offer
+        self._identity = identity
+        self._leases = leases
+        self._send = send
+        self._clock = clock
+        self._handlers = handlers
+        self._has_job = has_job
+
+    def receive(self, client: bytes, header: bytes, frames: Sequence[Frame]) -> None:
+        """One message of a client, as it came."""
+        known = self._leases.renew(client, self._clock())
+        try:
+            message = codec.decode(header)
+        except UnknownKind as error:
+            self._send(client, Refused(error.kind, BadRequest.code, str(error), "update the daemon"))
+        except ProtocolError as error:  # a ROUTER cannot hang up on one peer, so it is not listened to
+            log.warning("a client sent what is no message: %s", error)
+        except BadRequest as error:
+            self._refuse_badly_built(client, header, error)
+        else:
+            self._handle(client, known, message, frames)
+
+    def _handle(self, id: bytes, known: Client | None, message: Message, frames: Sequence[Frame]) -> None:
+        kind = type(message).__name__
+        if isinstance(message, Hello):
+            self._greet(id, message)
+        elif isinstance(message, Ping):
+            self._send(id, Pong(message.nonce))
+        elif known is None:
+            self._send(id, Refused(kind, BadRequest.code, f"{kind} came before Hello", "say Hello first"))
+        elif (handler := self._handlers.get(type(message))) is not None:
+            handler(known, message, frames)
+        elif not isinstance(message, Pong):
+            self._send(id, Refused(kind, BadRequest.code, f"{kind} goes from daemon to client"))
+
+    def _greet(self, id: bytes, hello: Hello) -> None:
+        if hello.protocol != PROTOCOL:
+            theirs = f"{hello.client or 'the client'} {hello.version}".strip()
+            self._send(id, Refused(
+                "Hello", "protocol", f"{theirs} speaks protocol {hello.protocol}, Samovar {self._identity.version} "
+                f"speaks {PROTOCOL}", "update the older of the two, then restart both",
+            ))  # fmt: skip
+            return
+        self._leases.greet(id, hello.client[:80], hello.version[:40], self._clock())
+        self._send(id, self._offer.welcome(self._identity.version, self._identity.pid))
+
+    def _refuse_badly_built(self, client: bytes, header: bytes, error: BadRequest) -> None:
+        kind, job = codec.job_of(header)
+        if kind == "Run" and job and not self._has_job(job):
+            self._send(client, Failed(job, error.code, error.message, error.hint))
+        else:
+            self._send(client, Refused(kind, error.code, error.message, error.hint))

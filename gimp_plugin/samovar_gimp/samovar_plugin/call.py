@@ -1,22 +1,26 @@
 """One call of one procedure, from the dialog to the new layer.
 
-The process lives for this call alone, so it may block while the daemon works. GIMP's Cancel kills it outright, without
-a word to anybody: the job then ends in the daemon, when its lease is no longer renewed by this client's heartbeats.
-Nothing in the image changes before the result is here, so a kill leaves it as it was.
+The process lives for this call alone, so it may wait while the daemon works. Where there is a window of our own,
+finished parts show in the image meanwhile, and Cancel takes them out again. Where there is only GIMP's status bar, its
+Cancel kills this process outright, without a word to anybody: the job then ends in the daemon, when its lease is no
+longer renewed by this client's heartbeats, and the image is as it was, because nothing changes there before the result
+is here.
 """
 
 from __future__ import annotations
 
 import secrets
 import traceback
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from gi.repository import Gegl, Gimp, GLib
 
-from samovar_link import DaemonUnavailable, Done, Progress, RemoteError, Run, connect_or_start, daemon_command
+from samovar_link import DaemonUnavailable, Done, Progress, RemoteError, Run
 from samovar_link.messages import OperationInfo, Report, Value
 
-from . import arguments, offer
+from . import arguments, job, live
+from .meter import Meter, StatusBar, Stopped
 from .placing import Placing, place, place_in_copy
 from .source import Source, Unsuitable, choose
 
@@ -35,14 +39,14 @@ class Call:
         """Whatever goes wrong becomes one sentence that GIMP shows."""
         try:
             status, sentence = self._run(procedure, run_mode, image, drawables, config), ""
+        except Stopped:
+            status, sentence = Gimp.PDBStatusType.CANCEL, ""
         except (Unsuitable, RemoteError, DaemonUnavailable) as error:
             status, sentence = Gimp.PDBStatusType.EXECUTION_ERROR, str(error)
         except Exception as error:
             traceback.print_exc()  # ends up where GIMP was started from
             status = Gimp.PDBStatusType.EXECUTION_ERROR
             sentence = f"Samovar's plug-in failed ({type(error).__name__}: {error}); the image is as it was."
-        finally:
-            Gimp.progress_end()
         return procedure.new_return_values(status, GLib.Error(sentence) if sentence else GLib.Error())
 
     def _run(
@@ -56,26 +60,45 @@ class Call:
 
             if not ask(procedure, config, self.operation, lambda: self._foretell(image, drawables, config)):
                 return Gimp.PDBStatusType.CANCEL
+        source = choose(image, drawables, config.get_property(arguments.SCOPE), context=self._sees_around)
+        with self._meter(run_mode) as meter:
+            return self._carry_out(source, config, meter)
+
+    def _meter(self, run_mode: Gimp.RunMode) -> Meter:
+        seen = run_mode == Gimp.RunMode.WITH_LAST_VALS and Gimp.default_display() is not None
+        if run_mode != Gimp.RunMode.INTERACTIVE and not seen:
+            return StatusBar(self.operation.title)
+        from .window import Window  # needs a screen
+
+        return Window(self.operation.title)
+
+    def _carry_out(self, source: Source, config: Gimp.ProcedureConfig, meter: Meter) -> Gimp.PDBStatusType:
         scope = config.get_property(arguments.SCOPE)
-        source = choose(image, drawables, scope, context=self._sees_around)
         parameters = arguments.values(config, self.operation)
         covers = self.operation.resizes or source.hides_what_is_below
         if not covers and source.layer.get_lock_visibility():
             raise Unsuitable("The layer has to be hidden behind the result; unlock its visibility first.")
         blend = source.selected and not covers and self._takes_mask
-        mask = None if blend else source.mask()  # now: the user may go on with another selection
-        result = self._work(source, parameters, blend)
-        if result is None:
-            return Gimp.PDBStatusType.CANCEL
-        done, pixels = result
-        raster = done.images["image"]
-        name = _layer_name(self.operation, done.report)
-        if blend:
-            place_in_copy(source, raster, pixels, name)
-        else:
-            factor = float(parameters.get(arguments.FACTOR, raster.width / source.area.width))
-            hide = scope != arguments.SELECTION if self.operation.resizes else not covers
-            place(source, raster, pixels, Placing(scope, name, factor, hide, mask))
+        # Now: the user may go on with another selection. What comes back blended is so by the selection already.
+        mask = source.layer_mask() if blend else source.mask()
+        with ExitStack() as stack:
+            shown = None
+            if meter.outlives_cancel and scope != arguments.IMAGE and live.shows(source):
+                shown = stack.enter_context(live.Live(source, f"{self.operation.title}…", scope, mask))
+            result = self._work(source, parameters, blend, meter, shown)
+            if result is None:
+                return Gimp.PDBStatusType.CANCEL
+            if shown is not None:
+                shown.end()
+            done, pixels = result
+            raster = done.images["image"]
+            name = _layer_name(self.operation, done.report)
+            if blend:
+                place_in_copy(source, raster, pixels, name)
+            else:
+                factor = float(parameters.get(arguments.FACTOR, raster.width / source.area.width))
+                hide = scope != arguments.SELECTION if self.operation.resizes else not covers
+                place(source, raster, pixels, Placing(scope, name, factor, hide, mask))
         Gimp.displays_flush()
         return Gimp.PDBStatusType.SUCCESS
 
@@ -105,42 +128,37 @@ class Call:
         width, height = (arguments.scaled(side, float(factor)) for side in size)
         return f"{size[0]} × {size[1]} to {width} × {height} pixels"
 
-    def _work(self, source: Source, parameters: dict[str, Value], blend: bool) -> tuple[Done, memoryview] | None:
+    def _work(
+        self, source: Source, parameters: dict[str, Value], blend: bool, meter: Meter, shown: live.Live | None
+    ) -> tuple[Done, memoryview] | None:
         """Let the daemon work; None if somebody cancelled the job there.
 
         blend : let the result come back mixed with the layer's own pixels, as much as each is selected
+        shown : where finished parts are shown
         """
-        title = self.operation.title
-        Gimp.progress_init(f"{title}: reaching Samovar")
-        with connect_or_start("gimp", self.version, daemon_command(offer.FOLDER)) as client:
+
+        def progressed(progress: Progress, images: list[memoryview]) -> None:
+            source.must_exist()
+            if shown is not None:
+                shown.show(progress, images)
+
+        with job.reach(self.version, meter) as client:
             raster, pixels = source.read()
             images, frames = {"image": raster}, [pixels]
             if blend and (mask := source.selection()) is not None:
                 images["mask"] = source.selection_raster
                 frames.append(mask)
-            job = secrets.token_hex(16)
-            run = Run(job, self.operation.id, parameters=parameters, images=images, region=source.region)
-            Gimp.progress_set_text(title)
-            message, results = client.run(run, frames, Meter(title).show)
-        if not isinstance(message, Done):
+            run = Run(
+                secrets.token_hex(16), self.operation.id, parameters=parameters, images=images, region=source.region,
+                stream=shown is not None,
+            )  # fmt: skip
+            meter.say("")
+            ended = job.work(client, run, frames, meter, progressed)
+        if ended is None:
             return None
-        return message, results[message.images["image"].frame]
-
-
-class Meter:
-    """GIMP's progress bar. Told only what changes: each call goes to GIMP's own process and back."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._shown: tuple[str, int] = ("", 0)
-
-    def show(self, progress: Progress, _frames: list[memoryview]) -> None:
-        shown = progress.stage, int(progress.fraction * 200)
-        if shown[0] != self._shown[0]:
-            Gimp.progress_set_text(f"{self._title}: {progress.stage}" if progress.stage else self._title)
-        if shown != self._shown:
-            Gimp.progress_update(progress.fraction)
-        self._shown = shown
+        source.must_exist()
+        done, results = ended
+        return done, results[done.images["image"].frame]
 
 
 def _layer_name(operation: OperationInfo, report: Report) -> str:

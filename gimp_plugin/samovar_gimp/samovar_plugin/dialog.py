@@ -7,12 +7,13 @@ from collections.abc import Callable
 import gi
 
 gi.require_version("GimpUi", "3.0")
-from gi.repository import Gimp, GimpUi, GLib  # noqa: E402
+from gi.repository import Gimp, GimpUi  # noqa: E402
 
 from samovar_link.messages import OperationInfo  # noqa: E402
 
 from .arguments import SCOPE  # noqa: E402
 from .offer import canonical  # noqa: E402
+from .window import handle_events  # noqa: E402
 
 
 def ask(
@@ -32,6 +33,5 @@ def ask(
     dialog.fill([*(canonical(info.name) for info in operation.parameters), SCOPE, "outcome"])
     confirmed = bool(dialog.run())
     dialog.destroy()
-    while GLib.MainContext.default().iteration(False):
-        pass  # let the window go before we block: one that stays would look hung
+    handle_events()  # let the window go
     return confirmed

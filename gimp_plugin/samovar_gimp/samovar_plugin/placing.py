@@ -53,8 +53,8 @@ def place(source: Source, raster: Raster, pixels: memoryview, how: Placing) -> G
             layer = _insert(source, how.name, raster.channels, raster.width, raster.height)
         elif (raster.width, raster.height) != (source.area.width, source.area.height):
             layer.scale(raster.width, raster.height, False)  # GIMP interpolates the mask
-        layer.set_offsets(*_corner(source, raster, how.scope))
-        _write(layer, babl_name(raster), Rectangle(0, 0, raster.width, raster.height), pixels)
+        layer.set_offsets(*corner(source, raster, how.scope))
+        write(layer, babl_name(raster), Rectangle(0, 0, raster.width, raster.height), pixels)
         if how.hide:
             source.layer.set_visible(False)
     finally:
@@ -71,7 +71,7 @@ def place_in_copy(source: Source, raster: Raster, pixels: memoryview, name: str)
         layer = _insert(source, name, raster.channels, whole.width, whole.height)
         layer.set_offsets(*old.get_offsets()[1:])
         _copy(old, layer, whole)
-        _write(layer, babl_name(raster), source.area, pixels)
+        write(layer, babl_name(raster), source.area, pixels)
         if (mask := old.get_mask()) is not None and old.get_apply_mask():
             copied = layer.create_mask(Gimp.AddMaskType.WHITE)
             layer.add_mask(copied)
@@ -85,24 +85,35 @@ def place_in_copy(source: Source, raster: Raster, pixels: memoryview, name: str)
 
 def _insert(source: Source, name: str, channels: int, width: int, height: int) -> Gimp.Layer:
     """An empty layer above the source, that blends as the source does."""
-    image, old = source.image, source.layer
+    layer = empty(source, name, channels, width, height)
+    insert(source, layer)
+    return layer
+
+
+def empty(source: Source, name: str, channels: int, width: int, height: int) -> Gimp.Layer:
+    """A layer that blends as the source does and is in no image yet."""
+    old = source.layer
     kind = getattr(Gimp.ImageType, _LAYER_TYPES[channels])
-    layer = Gimp.Layer.new(image, name, width, height, kind, old.get_opacity(), old.get_mode())
+    layer = Gimp.Layer.new(source.image, name, width, height, kind, old.get_opacity(), old.get_mode())
     layer.set_blend_space(old.get_blend_space())
     layer.set_composite_space(old.get_composite_space())
     layer.set_composite_mode(old.get_composite_mode())
-    image.insert_layer(layer, old.get_parent(), image.get_item_position(old))
     return layer
+
+
+def insert(source: Source, layer: Gimp.Layer) -> None:
+    """Put the layer above the source. GIMP makes it the one that is painted on."""
+    source.image.insert_layer(layer, source.layer.get_parent(), source.image.get_item_position(source.layer))
 
 
 def _add_mask(layer: Gimp.Layer, area: Rectangle, mask: bytes) -> None:
     channel = layer.create_mask(Gimp.AddMaskType.WHITE)
     layer.add_mask(channel)
-    _write(channel, MASK_FORMAT, Rectangle(0, 0, area.width, area.height), memoryview(mask))
+    write(channel, MASK_FORMAT, Rectangle(0, 0, area.width, area.height), memoryview(mask))
     layer.set_edit_mask(False)
 
 
-def _corner(source: Source, raster: Raster, scope: str) -> tuple[int, int]:
+def corner(source: Source, raster: Raster, scope: str) -> tuple[int, int]:
     """Where the result goes: with the source if the canvas was scaled, else centred, as GIMP's Scale Layer does."""
     x, y = source.corner
     if scope == IMAGE:
@@ -110,7 +121,7 @@ def _corner(source: Source, raster: Raster, scope: str) -> tuple[int, int]:
     return x - (raster.width - source.area.width) // 2, y - (raster.height - source.area.height) // 2
 
 
-def _write(drawable: Gimp.Drawable, format: str, area: Rectangle, pixels: memoryview) -> None:
+def write(drawable: Gimp.Drawable, format: str, area: Rectangle, pixels: memoryview) -> None:
     """Fill part of the drawable. GEGL takes a wrong length without a word and writes nothing: it was checked on
     receipt."""
     buffer: Gegl.Buffer = drawable.get_buffer()

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from desk import Desk
 from remote_gimp import RemoteGimp, prepare
+from screen import Screen
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +46,18 @@ def linked(gimp: RemoteGimp, shared_daemon: Any, monkeypatch: pytest.MonkeyPatch
     gimp.connection_file.write_bytes(shared_daemon.connection_file.read_bytes())
     monkeypatch.setenv("SAMOVAR_CONNECTION_FILE", str(shared_daemon.connection_file))
     return gimp
+
+
+@pytest.fixture(scope="session")
+def shared_desk(make_gimp: Callable[..., RemoteGimp], display: str) -> Desk:
+    """One GIMP with a window for all tests."""
+    return Desk(make_gimp(["gimp", "-n", "--no-splash", "-f"], display), Screen(display))
+
+
+@pytest.fixture
+def desk(shared_desk: Desk, shared_daemon: Any, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A GIMP with a window whose plug-in finds the daemon, as does this process."""
+    shared_desk.settle()
+    shared_desk.gimp.connection_file.write_bytes(shared_daemon.connection_file.read_bytes())
+    monkeypatch.setenv("SAMOVAR_CONNECTION_FILE", str(shared_daemon.connection_file))
+    return shared_desk

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import socket
+import sys
 import time
 import traceback
 
@@ -199,7 +200,83 @@ def samovar(operation, image, drawables, mode="NONINTERACTIVE", **arguments):
 
 
 def show(image):
-    Gimp.Display.new(Gimp.Image.get_by_id(image))
+    """Open a window on the image, and return it."""
+    return Gimp.Display.new(Gimp.Image.get_by_id(image)).get_id()
+
+
+def close_view(display):
+    """Close a window; the image goes with the last one."""
+    Gimp.Display.get_by_id(display).delete()
+
+
+def rename(layer, name):
+    Gimp.Item.get_by_id(layer).set_name(name)
+
+
+def remove(image, layer):
+    Gimp.Image.get_by_id(image).remove_layer(Gimp.Item.get_by_id(layer))
+
+
+def chosen(image, layers=None):
+    """What is selected in the list of layers, and in that of channels; `layers` are selected first."""
+    owner = Gimp.Image.get_by_id(image)
+    if layers is not None:
+        owner.set_selected_layers([Gimp.Item.get_by_id(each) for each in layers])
+    return [
+        [each.get_name() for each in found] for found in (owner.get_selected_layers(), owner.get_selected_channels())
+    ]
+
+
+def choose_channel(image):
+    """Add a channel and select it in the list, as somebody who paints on it does."""
+    owner = Gimp.Image.get_by_id(image)
+    made = Gimp.Channel.new(owner, "channel", owner.get_width(), owner.get_height(), 50.0, Gegl.Color.new("red"))
+    owner.insert_channel(made, None, 0)
+    owner.set_selected_channels([made])
+
+
+def mask(layer):
+    """Its pixels, one byte each."""
+    return (
+        pixels(Gimp.Item.get_by_id(layer).get_mask().get_id(), "Y u8") if Gimp.Item.get_by_id(layer).get_mask() else ""
+    )
+
+
+def snapshot(layer):
+    """A copy of a layer that may go at any moment, or None: GIMP ends a plug-in, and this is one, that reads what is
+    gone."""
+    copy = Gimp.Item.get_by_id(layer).copy()
+    return copy.get_id() if copy else None
+
+
+def filled(layer):
+    """How much of a layer, which may go at any moment, is not transparent: 0..1, by a small picture of it."""
+    found = Gimp.Item.get_by_id(layer).get_thumbnail_data(64, 64)[0]
+    alpha = found.get_data()[3::4] if found else b""
+    return 1 - alpha.count(0) / len(alpha) if alpha else 0.0
+
+
+def show_part(image, layer, scope, whole, part, pixels):
+    """Let the plug-in's own code show a part of a result, given as fields of a Raster; the rest is `hide_parts`."""
+    folder = os.path.join(os.environ["GIMP3_DIRECTORY"], "plug-ins", "samovar_gimp")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    from samovar_plugin import live, source
+
+    from samovar_link import Progress, Raster
+
+    if _shown is None:
+        found = source.choose(Gimp.Image.get_by_id(image), [Gimp.Item.get_by_id(layer)], scope)
+        globals()["_shown"] = live.Live(found, "parts", scope, found.mask())
+    _shown.show(Progress("", 0.5, images={"image": Raster(**part)}, whole=Raster(**whole)), [bytes.fromhex(pixels)])
+
+
+_shown = None
+
+
+def hide_parts():
+    _shown.__exit__()
+    globals()["_shown"] = None
 
 
 def load(path):

@@ -5,74 +5,19 @@ The pictures in `tests/editors/artifacts` are there to be looked at.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from remote_gimp import RemoteGimp, daemon_jobs, wait_for
-from screen import Screen
+from desk import STATUS_BAR_CANCEL, Desk
+from remote_gimp import daemon_jobs, wait_for
 
 pytestmark = [pytest.mark.editor, pytest.mark.slow]
-
-SIZE = (1600, 1000)
-ENHANCE_FROM_BELOW = 14
-CANCEL = (1320, 982)
-"""The button in the status bar of a window of that size, while a plug-in works."""
-
-
-class Desk:
-    """GIMP's window on a screen."""
-
-    def __init__(self, gimp: RemoteGimp, screen: Screen) -> None:
-        self.gimp, self.screen = gimp, screen
-        self.window = screen.wait_for("GIMP$|GNU Image Manipulation")
-        screen.place(self.window, 0, 0, *SIZE)
-
-    def picture(self, width: int, height: int, opaque: bool = False) -> tuple[int, int]:
-        """A new image in the window, unchanged so far, and its layer."""
-        image = self.gimp.image(width, height)
-        pixels = bytearray(random.Random(1).randbytes(width * height * 4))
-        if opaque:
-            pixels[3::4] = b"\xff" * (width * height)
-        layer = self.gimp.layer(image, "RGBA_IMAGE", width, height, 0, 0, pixels.hex(), "R'G'B'A u8")
-        self.gimp.clean(image)
-        self.gimp.show(image)
-        return image, layer
-
-    def everything(self, image: int) -> tuple[Any, list[str]]:
-        state = self.gimp.state(image)
-        return state, [self.gimp.pixels(each["id"]) for each in state["layers"]]
-
-    def press(self, *keys: str) -> None:
-        self.screen.press(self.window, *keys)
-
-    def choose_filter(self, from_below: int, picture: Path) -> None:
-        """Take that entry of Filters > Enhance, counted from below: above there is now and then one more."""
-        self.press("alt+r", *["Up"] * ENHANCE_FROM_BELOW, "Right", *["Up"] * from_below)
-        self.screen.picture(picture)
-        self.press("Return")
-
-    def dialog(self, title: str) -> str:
-        found = self.screen.wait_for(title)
-        self.screen.place(found, 560, 320)
-        return found
-
-
-@pytest.fixture(scope="module")
-def desk(make_gimp: Callable[..., RemoteGimp], display: str, shared_daemon: Any) -> Iterator[Desk]:
-    gimp = make_gimp(["gimp", "-n", "--no-splash", "-f"], display)
-    gimp.connection_file.write_bytes(shared_daemon.connection_file.read_bytes())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SAMOVAR_CONNECTION_FILE", str(shared_daemon.connection_file))
-        yield Desk(gimp, Screen(display))
 
 
 def test_from_the_menu_through_the_dialog_to_one_step_of_undo(desk: Desk, artifacts: Path) -> None:
     image, _ = desk.picture(60, 40)
     before = desk.everything(image)
-    desk.choose_filter(2, artifacts / "gimp-menu.png")
+    desk.choose_filter("upscale", artifacts / "gimp-menu.png")
 
     dialog = desk.dialog("Samovar: Upscale")
     desk.screen.press(dialog, "alt+a")  # the letter underlined in "Scale"
@@ -103,7 +48,7 @@ def test_denoise_of_a_soft_selection_is_one_step_of_undo(desk: Desk, artifacts: 
     desk.gimp.select(image, 80, 40, 90, 70, feather=16)
     desk.gimp.clean(image)
     before = desk.everything(image)
-    desk.choose_filter(4, artifacts / "gimp-denoise-menu.png")
+    desk.choose_filter("denoise", artifacts / "gimp-denoise-menu.png")
     dialog = desk.dialog("Samovar: Denoise")
     desk.screen.hover(300, 800)
     desk.screen.picture(artifacts / "gimp-denoise-dialog.png")
@@ -125,15 +70,35 @@ def test_denoise_of_a_soft_selection_is_one_step_of_undo(desk: Desk, artifacts: 
 def test_cancel_in_the_status_bar_ends_the_job_and_leaves_the_image(desk: Desk, artifacts: Path) -> None:
     image, layer = desk.picture(60, 40)
     before = desk.everything(image)
-    desk.gimp.begin("samovar", "identity", image, [layer], "INTERACTIVE", seconds=60.0)
-    desk.screen.press(desk.dialog("Samovar: Identity"), "alt+o")
+    desk.gimp.begin("samovar", "identity", image, [layer], "NONINTERACTIVE", seconds=60.0)
     wait_for(lambda: daemon_jobs() == ["identity"], 20, "the job")
     desk.screen.hover(700, 500)
     desk.screen.picture(artifacts / "gimp-progress.png")
-    desk.screen.click(*CANCEL)
+    desk.screen.click(*STATUS_BAR_CANCEL)
     wait_for(lambda: daemon_jobs() == [], 4, "the end of the job")
     assert desk.gimp.end()[0] == "CANCEL"
     assert desk.gimp.plugin_processes() == []
+    assert desk.everything(image) == before
+
+
+def test_cancel_in_our_own_window_ends_the_job_at_once_and_the_status_bar_offers_none(
+    desk: Desk, artifacts: Path
+) -> None:
+    image, layer = desk.picture(60, 40)
+    before = desk.everything(image)
+    desk.gimp.begin("samovar", "identity", image, [layer], "INTERACTIVE", seconds=60.0)
+    dialog = desk.dialog("Samovar: Identity")
+    desk.screen.press(dialog, "alt+o")
+    desk.screen.wait_gone(dialog)
+    wait_for(lambda: daemon_jobs() == ["identity"], 20, "the job")
+    window = desk.dialog("Samovar: Identity")
+    desk.screen.click(*STATUS_BAR_CANCEL)  # nothing is there
+    desk.screen.hover(700, 700)
+    desk.screen.picture(artifacts / "gimp-window.png")
+    assert daemon_jobs() == ["identity"] and desk.gimp.plugin_processes()
+    desk.screen.press(window, "alt+c")
+    wait_for(lambda: daemon_jobs() == [], 1, "the end of the job")
+    assert desk.gimp.end()[0] == "CANCEL"
     assert desk.everything(image) == before
 
 

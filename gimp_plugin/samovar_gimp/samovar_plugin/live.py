@@ -1,0 +1,124 @@
+"""Finished parts of a result, seen in the image while the rest is worked on.
+
+They lie in a layer of their own above the source, which is there to look at and goes before the job ends, however it
+ends. Rules:
+
+1. Undo never hears of it. The history is frozen for the two calls by which it comes or goes and at no other time,
+   because the user goes on painting and undoing meanwhile.
+2. The image is as saved or unsaved as before, and the same layers or channels are chosen.
+3. GIMP kills a plug-in that writes to a layer that is gone or locked: look first, every time. Without the layer the job
+   goes on.
+4. Should this process die all the same, what stays is an ordinary layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gi.repository import Gegl, Gimp
+
+from samovar_link.messages import Progress, Raster, Rectangle
+
+from .placing import corner, empty, insert, write
+from .source import MASK_FORMAT, Source, babl_name, locked, rectangle
+
+_WITH_ALPHA = {1: 2, 2: 2, 3: 4, 4: 4}
+"""Channels, for what is not there yet to be seen through."""
+
+
+class Live:
+    """The layer of one job, as a context. It comes with the first part.
+
+    scope : of `arguments`, but not IMAGE: the canvas is scaled only once the result is there
+    mask : of the source's area, linear u16; None if all of it shows
+    """
+
+    def __init__(self, source: Source, name: str, scope: str, mask: bytes | None) -> None:
+        self._source, self._name, self._scope, self._mask = source, name, scope, mask
+        self._layer: Gimp.Layer | None = None
+
+    def __enter__(self) -> Live:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+        Gimp.displays_flush()
+
+    def end(self) -> None:
+        """Take the layer away. What GIMP shows changes only with the next flush, so a result that follows at once takes
+        its place without a flicker. It must follow: what undo knows of goes before the image counts as unsaved."""
+        layer, self._layer = self._layer, None
+        if layer is not None and layer.is_valid():
+            with _unheard(self._source.image):
+                self._source.image.remove_layer(layer)
+
+    def show(self, progress: Progress, frames: list[memoryview]) -> None:
+        """Put a part in its place."""
+        part, whole = progress.images.get("image"), progress.whole
+        if part is None or whole is None or (part.width, part.height) == (whole.width, whole.height):
+            return  # no part, or all of it: then the result itself comes right behind
+        if self._layer is None:
+            self._layer = self._insert(whole)
+        if not _takes(self._layer, whole):
+            return
+        area = Rectangle(part.x - whole.x, part.y - whole.y, part.width, part.height)
+        write(self._layer, babl_name(part), area, frames[part.frame])
+        Gimp.displays_flush()
+
+    def _insert(self, whole: Raster) -> Gimp.Layer:
+        source = self._source
+        layer = empty(source, self._name, _WITH_ALPHA[whole.channels], whole.width, whole.height)
+        layer.set_offsets(*corner(source, whole, self._scope))
+        if self._mask is not None:
+            channel = layer.create_mask(Gimp.AddMaskType.WHITE)
+            layer.add_mask(channel)
+            box = Rectangle(0, 0, whole.width, whole.height)
+            write(channel, MASK_FORMAT, box, memoryview(_enlarged(self._mask, source.area, box)))
+            layer.set_edit_mask(False)
+        with _unheard(source.image):
+            insert(source, layer)
+        return layer
+
+
+def shows(source: Source) -> bool:
+    """Whether parts of the result over the source look about like the result."""
+    return source.layer.get_mode() == Gimp.LayerMode.NORMAL
+
+
+def _takes(layer: Gimp.Layer, whole: Raster) -> bool:
+    """Whether the user left it as it was made: neither deleted nor locked nor resized."""
+    if not layer.is_valid() or locked(layer):
+        return False
+    return (layer.get_width(), layer.get_height()) == (whole.width, whole.height)
+
+
+def _enlarged(mask: bytes, area: Rectangle, box: Rectangle) -> bytes:
+    """The mask in the result's size, without smoothing: it is looked at for a moment only."""
+    if (area.width, area.height) == (box.width, box.height):
+        return mask
+    buffer = Gegl.Buffer.new(MASK_FORMAT, 0, 0, area.width, area.height)
+    buffer.set(rectangle(Rectangle(0, 0, area.width, area.height)), MASK_FORMAT, mask)
+    return buffer.get(rectangle(box), box.width / area.width, MASK_FORMAT, Gegl.AbyssPolicy.CLAMP)
+
+
+@contextmanager
+def _unheard(image: Gimp.Image) -> Iterator[None]:
+    """What is done to the image meanwhile is in no history and leaves no trace but itself. Keep it short: what the user
+    does in that moment is in no history either."""
+    saved = not image.is_dirty()
+    channels, layers = image.get_selected_channels(), image.get_selected_layers()
+    image.undo_freeze()
+    try:
+        yield
+        if channels:
+            image.set_selected_channels(channels)
+        else:
+            image.set_selected_layers([each for each in layers if each.is_valid()])
+        if saved:
+            image.clean_all()
+        elif not image.is_dirty():
+            # GIMP counts changes since the last save, and downwards in undo: these here have just made it 0.
+            image.delete_guide(image.add_hguide(0))
+    finally:
+        image.undo_thaw()

@@ -1,0 +1,89 @@
+"""GIMP's window on a screen, with somebody in front of it."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+from remote_gimp import RemoteGimp
+from screen import Screen
+
+SIZE = (1600, 1000)
+ENHANCE_FROM_BELOW = 14
+STATUS_BAR_CANCEL = (1320, 982)
+"""The button in the status bar of a window of that size, while a plug-in works."""
+FROM_BELOW = {"denoise": 4, "identity": 3, "upscale": 2}
+"""Place of each operation in the menu, counted from below: above there is now and then one more."""
+
+
+class Desk:
+    """GIMP's window on a screen."""
+
+    def __init__(self, gimp: RemoteGimp, screen: Screen) -> None:
+        self.gimp, self.screen = gimp, screen
+        self._last = ""
+        self.window = screen.wait_for("GIMP$|GNU Image Manipulation")
+        screen.place(self.window, 0, 0, *SIZE)
+
+    def picture(self, width: int, height: int, opaque: bool = False) -> tuple[int, int]:
+        """A new image in the window, unchanged so far, and its layer."""
+        image = self.gimp.image(width, height)
+        pixels = bytearray(random.Random(1).randbytes(width * height * 4))
+        if opaque:
+            pixels[3::4] = b"\xff" * (width * height)
+        layer = self.gimp.layer(image, "RGBA_IMAGE", width, height, 0, 0, pixels.hex(), "R'G'B'A u8")
+        self.gimp.clean(image)
+        self.gimp.show(image)
+        return image, layer
+
+    def everything(self, image: int) -> tuple[Any, list[str]]:
+        state = self.gimp.state(image)
+        return state, [self.gimp.pixels(each["id"]) for each in state["layers"]]
+
+    def press(self, *keys: str) -> None:
+        self.screen.press(self.window, *keys)
+
+    def choose_filter(self, operation: str, picture: Path | None = None) -> None:
+        """Take that entry of Filters > Enhance."""
+        self.press("alt+r", *["Up"] * ENHANCE_FROM_BELOW, "Right", *["Up"] * FROM_BELOW[operation])
+        if picture is not None:
+            self.screen.picture(picture)
+        self.press("Return")
+        self._last = operation
+
+    def work(self, operation: str, **arguments: Any) -> None:
+        """Begin what the last values of that operation are then, by Repeat if it was the last one.
+
+        A procedure that was called by a test would keep GIMP from answering that test meanwhile.
+        """
+        self._last_values.mkdir(exist_ok=True)
+        lines = [f"({name} {json.dumps(value)})\n" for name, value in arguments.items()]
+        (self._last_values / f"GimpProcedureConfigRun-plug-in-samovar-{operation}.last").write_text("".join(lines))
+        if operation == self._last:
+            self.press("ctrl+f")
+            return
+        self.choose_filter(operation)
+        dialog = self.dialog("Samovar: ")
+        self.screen.press(dialog, "alt+o")
+        self.screen.wait_gone(dialog)
+
+    @property
+    def _last_values(self) -> Path:
+        return self.gimp.folder / "profile" / "plug-in-settings"
+
+    def settle(self) -> None:
+        """End what a failed test left, plug-ins and windows over GIMP's own, and forget the last values."""
+        self.gimp.settle()
+        for process in self.gimp.plugin_processes():
+            process.kill()
+        shutil.rmtree(self._last_values, ignore_errors=True)
+        for window in self.screen.windows("GIMP Message|Samovar: "):
+            self.screen.press(window, "Escape")
+
+    def dialog(self, title: str) -> str:
+        found = self.screen.wait_for(title)
+        self.screen.place(found, 560, 320)
+        return found

@@ -84,7 +84,8 @@ class Call:
         with ExitStack() as stack:
             shown = None
             if meter.outlives_cancel and scope != arguments.IMAGE and live.shows(source):
-                shown = stack.enter_context(live.Live(source, f"{self.operation.title}…", scope, mask))
+                factor = float(parameters.get(arguments.FACTOR, 1.0)) if self.operation.resizes else 1.0
+                shown = stack.enter_context(live.Live(source, f"{self.operation.title}…", scope, factor, mask))
             result = self._work(source, parameters, blend, meter, shown)
             if result is None:
                 return Gimp.PDBStatusType.CANCEL
@@ -143,6 +144,7 @@ class Call:
                 shown.show(progress, images)
 
         with job.reach(self.version, meter) as client:
+            meter.say("reading the layer")
             raster, pixels = source.read()
             images, frames = {"image": raster}, [pixels]
             if blend and (mask := source.selection()) is not None:
@@ -150,9 +152,8 @@ class Call:
                 frames.append(mask)
             run = Run(
                 secrets.token_hex(16), self.operation.id, parameters=parameters, images=images, region=source.region,
-                stream=shown is not None,
+                stream=shown is not None, viewport=None if shown is None else shown.on_canvas,
             )  # fmt: skip
-            meter.say("")
             ended = job.work(client, run, frames, meter, progressed)
         if ended is None:
             return None

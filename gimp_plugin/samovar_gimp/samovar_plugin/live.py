@@ -13,6 +13,7 @@ ends. Rules:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,7 @@ from gi.repository import Gegl, Gimp
 
 from samovar_link.messages import Progress, Raster, Rectangle
 
+from .arguments import scaled
 from .placing import corner, empty, insert, write
 from .source import MASK_FORMAT, Source, babl_name, locked, rectangle
 
@@ -31,11 +33,12 @@ class Live:
     """The layer of one job, as a context. It comes with the first part.
 
     scope : of `arguments`, but not IMAGE: the canvas is scaled only once the result is there
+    factor : by which the result is larger than the source's area
     mask : of the source's area, linear u16; None if all of it shows
     """
 
-    def __init__(self, source: Source, name: str, scope: str, mask: bytes | None) -> None:
-        self._source, self._name, self._scope, self._mask = source, name, scope, mask
+    def __init__(self, source: Source, name: str, scope: str, factor: float, mask: bytes | None) -> None:
+        self._source, self._name, self._scope, self._factor, self._mask = source, name, scope, factor, mask
         self._layer: Gimp.Layer | None = None
 
     def __enter__(self) -> Live:
@@ -52,6 +55,27 @@ class Live:
         if layer is not None and layer.is_valid():
             with _unheard(self._source.image):
                 self._source.image.remove_layer(layer)
+
+    @property
+    def on_canvas(self) -> Rectangle | None:
+        """What of the pixels sent will be on the canvas, as a viewport; None if all or nothing is.
+
+        GIMP tells nobody what its windows show, but it is not what lies beyond the canvas: three quarters of a layer
+        that filled it and grew to twice its size.
+        """
+        image, area, seen = self._source.image, self._source.area, self._source.seen
+        whole = Raster(scaled(area.height, self._factor), scaled(area.width, self._factor), channels=4)
+        x, y = corner(self._source, whole, self._scope)
+        left, right = self._within(x, image.get_width(), area.x - seen.x, seen.width)
+        top, bottom = self._within(y, image.get_height(), area.y - seen.y, seen.height)
+        if left >= right or top >= bottom or (right - left, bottom - top) == (seen.width, seen.height):
+            return None
+        return Rectangle(left, top, right - left, bottom - top)
+
+    def _within(self, start: int, canvas: int, margin: int, sent: int) -> tuple[int, int]:
+        """First and last pixel of those sent along one side, when the result begins at `start` on the canvas."""
+        first, last = ((edge - start) / self._factor + margin for edge in (0, canvas))
+        return max(0, math.floor(first)), min(sent, math.ceil(last))
 
     def show(self, progress: Progress, frames: list[memoryview]) -> None:
         """Put a part in its place."""

@@ -55,7 +55,7 @@ class Window:
         handle_events()
 
     def say(self, what: str) -> None:
-        self._text.set_text(what.capitalize())
+        self._text.set_text(what[:1].upper() + what[1:])
 
     def show(self, progress: Progress) -> None:
         words = (progress.stage or "working", remaining(progress.eta_seconds))

@@ -249,11 +249,11 @@ def snapshot(layer):
     return copy.get_id() if copy else None
 
 
-def filled(layer):
-    """How much of a layer, which may go at any moment, is not transparent: 0..1, by a small picture of it."""
-    found = Gimp.Item.get_by_id(layer).get_thumbnail_data(64, 64)[0]
-    alpha = found.get_data()[3::4] if found else b""
-    return 1 - alpha.count(0) / len(alpha) if alpha else 0.0
+def alpha(layer):
+    """That of a layer which may go at any moment, as a picture of 64 pixels at most along its longer side: bytes in
+    rows, and its width."""
+    found, width, height, depth = Gimp.Item.get_by_id(layer).get_thumbnail_data(64, 64)
+    return [list(found.get_data()[3::4]), width] if found and depth == 4 else [[], 0]
 
 
 def show_part(image, layer, scope, whole, part, pixels):
@@ -267,7 +267,7 @@ def show_part(image, layer, scope, whole, part, pixels):
 
     if _shown is None:
         found = source.choose(Gimp.Image.get_by_id(image), [Gimp.Item.get_by_id(layer)], scope)
-        globals()["_shown"] = live.Live(found, "parts", scope, found.mask())
+        globals()["_shown"] = live.Live(found, "parts", scope, 1.0, found.mask())
     _shown.show(Progress("", 0.5, images={"image": Raster(**part)}, whole=Raster(**whole)), [bytes.fromhex(pixels)])
 
 

@@ -184,6 +184,13 @@ def test_a_locked_layer_is_only_read(linked: RemoteGimp) -> None:
     assert linked.state(image)["layers"][0]["size"] == [32, 32]
 
 
+def test_a_script_that_repeats_the_last_values_needs_no_screen(linked: RemoteGimp) -> None:
+    image = linked.image(16, 16)
+    layer = linked.layer(image, "RGBA_IMAGE", 16, 16)
+    status, message, _ = linked.samovar("identity", image, [layer], "WITH_LAST_VALS")
+    assert status == "SUCCESS", message
+
+
 def test_a_bad_value_is_named_and_nothing_changes(linked: RemoteGimp) -> None:
     image = linked.image(16, 16)
     layer = linked.layer(image, "RGBA_IMAGE", 16, 16)

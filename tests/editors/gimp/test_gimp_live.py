@@ -34,12 +34,17 @@ def blocks(desk: Desk, width: int, height: int, kind: str = "RGB_IMAGE") -> tupl
 
 
 def first_parts(desk: Desk, image: int) -> dict[str, Any]:
-    """The layer of finished parts, as it is once some are there and not all, with `copy`: a layer of its own."""
+    """The layer of finished parts, as it is once some are there and not all, with `there`, a small picture of
+    what is there in that many `columns`, and `copy`, a layer of its own."""
 
     def look() -> dict[str, Any] | None:
         live = desk.gimp.state(image)["layers"][0]
         assert not desk.screen.windows("GIMP Message"), "the job failed"
-        if not live["name"].endswith("…") or not 0 < desk.gimp.filled(live["id"]) < 1:
+        if not live["name"].endswith("…"):
+            return None
+        there, live["columns"] = desk.gimp.alpha(live["id"])
+        live["there"] = [each > 0 for each in there]
+        if not any(live["there"]) or all(live["there"]):
             return None
         live["copy"] = desk.gimp.snapshot(live["id"])
         return live if live["copy"] else None
@@ -132,7 +137,10 @@ def test_cancel_in_a_job_of_4096_squared_leaves_image_history_and_saved_file_as_
     gimp.clean(image)
     before = gimp.state(image), gimp.digest(layer), gimp.chosen(image)
     desk.work("upscale", scope="layer", scale=2.0, model=FAST)
-    first_parts(desk, image)
+    live = first_parts(desk, image)
+    middle = range(live["columns"] // 4 - 3, live["columns"] * 3 // 4 + 3)
+    places = [divmod(at, live["columns"]) for at, there in enumerate(live["there"]) if there]
+    assert all(row in middle and column in middle for row, column in places)  # what will be on the canvas comes first
     window = desk.dialog("Samovar: Upscale")
     desk.screen.picture(artifacts / "gimp-tiles.png")
     desk.screen.press(window, "Escape")

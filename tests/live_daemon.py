@@ -71,7 +71,7 @@ class Daemon:
 def environment_for(home: Path) -> dict[str, str]:
     """The environment of a program that is to see only the daemon of this home."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SAMOVAR_")}
-    return {**inherited, "SAMOVAR_HOME": str(home)}
+    return {**inherited, "SAMOVAR_HOME": str(home), "SAMOVAR_RUNTIME": "torch f32"}  # the same pixels everywhere
 
 
 @contextmanager

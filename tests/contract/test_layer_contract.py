@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
@@ -26,6 +26,7 @@ from samovar import card, networks, operation
 from samovar.card import ModelCard
 from samovar.networks import Network
 from samovar.weights import files
+from samovar.worker import pieces
 from samovar_link.messages import Rectangle
 
 HEAVY_BYTES = 5 << 20
@@ -90,7 +91,7 @@ KEEPING = [case for case in LIGHT if case.keeps_size]
 
 
 def clause(
-    cases: list[Case], **strategies: st.SearchStrategy[Any]
+    cases: list[Case], examples: int = EXAMPLES, **strategies: st.SearchStrategy[Any]
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A property of each case; of a heavy one a single example."""
 
@@ -99,8 +100,8 @@ def clause(
         @pytest.mark.parametrize("case", cases, ids=repr)
         def test(case: Case) -> None:
             @settings(
-                max_examples=1 if case.heavy else EXAMPLES, deadline=None, derandomize=True, database=None,
-                suppress_health_check=list(HealthCheck),
+                max_examples=1 if case.heavy else examples, deadline=None, derandomize=True, database=None,
+                suppress_health_check=list(HealthCheck), phases=[Phase.generate],  # shrinking takes minutes
             )  # fmt: skip
             @given(**strategies)
             def holds(**drawn: Any) -> None:
@@ -182,6 +183,30 @@ def test_tiled_equals_whole(case: Case, height: int, width: int, depth: int, see
         or max(height, width) <= 24
     )
     assert np.abs(seen(tiled.pixels) - seen(whole.pixels)).max() <= LEVEL
+
+
+@clause(
+    LIGHT, examples=3, height=st.integers(26, 40), width=st.integers(26, 40), depth=channels, hole=st.booleans(),
+    seed=seeds,
+)  # fmt: skip
+def test_pieces_of_a_layer_too_large_to_hold_equal_the_whole(
+    case: Case, height: int, width: int, depth: int, hole: bool, seed: int
+) -> None:
+    layer = noise(height, width, depth, dtype="f32", seed=seed)
+    if depth in (2, 4) and not hole:
+        layer[..., -1] = 1
+    whole = case.run(layer)
+    scale = case.size(1, 1)[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "BUDGET_BYTES", 16 * 16 * 4 * depth * 2 * (1 + scale**2))
+        cut = case.run(layer)
+        view = Rectangle(width - 3, height - 3, 3, 3)
+        shown = case.run(layer, message={"stream": True, "viewport": view})
+    assert cut.pixels.tobytes() == shown.pixels.tobytes()
+    assert cut.result.report.tiles.total > whole.result.report.tiles.total
+    first = shown.parts[0][0].images["image"]
+    assert (first.x + first.width, first.y + first.height) == case.size(width, height)
+    assert np.abs(seen(cut.pixels) - seen(whole.pixels)).max() <= LEVEL
 
 
 @clause(LIGHT, height=st.integers(1, 5), width=st.integers(1, 5), depth=channels, seed=seeds)

@@ -8,6 +8,7 @@ float type, in any memory layout.
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,11 +43,19 @@ class Runtime:
 
 def discover() -> tuple[Runtime, ...]:
     """Every `Runtime` listed as `RUNTIMES` in the modules here that this machine can use; torch f32, the plain one,
-    comes first."""
+    comes first. The variable SAMOVAR_RUNTIME, with the id of one, leaves only that and the plain one."""
     modules = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
-    found = [runtime for module in modules for runtime in module.RUNTIMES if runtime.usable()]
+    wanted = os.environ.get(VARIABLE, "")
+    found = [
+        runtime
+        for module in modules
+        for runtime in module.RUNTIMES
+        if wanted in ("", runtime.id) or runtime.id == PLAIN
+        if runtime.usable()
+    ]
     return tuple(sorted(found, key=lambda runtime: (runtime.id != PLAIN, runtime.id)))
 
 
+VARIABLE = "SAMOVAR_RUNTIME"
 PLAIN = "torch f32"
 """What the others are compared with, and what is always there."""

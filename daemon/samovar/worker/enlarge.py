@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 
+from torch import Tensor
+
 from samovar.card import ModelCard
 from samovar.networks import Network, PoolingNetwork, StagedNetwork
 from samovar.worker import pooling, staging
@@ -30,6 +32,7 @@ def enlarge(
     finished: Finished | None = None,
     known: Known | None = None,
     held_bytes: int = HELD_BYTES,
+    means: Sequence[Tensor] | None = None,
 ) -> tuple[Image, int]:
     """The picture through the network, and the number of tiles it took.
 
@@ -40,6 +43,7 @@ def enlarge(
     view : in pixels of the picture; its tiles come first
     known : remembers and rounds what comes out; None does neither
     held_bytes : of features, for networks that have to hold those of many tiles
+    means : of a picture that this is a piece of, for networks that take such; None: of this one
 
     Raises Unusable if what comes out is no picture.
     """
@@ -50,7 +54,7 @@ def enlarge(
     if isinstance(network, StagedNetwork):
         outputs = staging.outputs(image, network, card, side or network.tile, known, held_bytes, done, wrap, view)
     elif isinstance(network, PoolingNetwork):
-        outputs = pooling.outputs(image, network, card, tiles, known, held_bytes, done, wrap, view)
+        outputs = pooling.outputs(image, network, card, tiles, known, held_bytes, done, wrap, view, means)
     else:
         outputs = _outputs(image, network, card, in_view_first(tiles, view), known, done, wrap)
     number = 0

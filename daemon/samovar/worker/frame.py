@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Union
 
 import torch
@@ -30,6 +31,17 @@ DEFAULT_REACH = 32
 """Pixels that an operation without a model is taken to look around itself."""
 
 
+@dataclass(frozen=True)
+class Whole:
+    """What all of a picture decides, where only a piece of it goes through.
+
+    gray : all of it is; holes : its alpha is not the same everywhere
+    """
+
+    gray: bool
+    holes: bool
+
+
 Show = Callable[[Image, Union[Alpha, None], Tile], None]
 """Takes a finished part of a result, for looking at: colour, alpha, and where in the result it is, in its pixels."""
 Complete = Callable[[Image, Tile], tuple[Image, Union[Alpha, None]]]
@@ -43,24 +55,31 @@ def apply(
     image: Image,
     alpha: Alpha | None,
     show: Show | None = None,
+    whole: Whole | None = None,
 ) -> tuple[Image, Alpha | None]:
     """An operation on a picture of any depth, with or without alpha.
 
     show : takes parts of the result as they come; what is beyond 0..1 is missing in them
+    whole : of what the picture is a piece; None: it is all there is
     """
+    job.begin(whole.gray if whole is not None else None)
     height, width = result_size(operation, params, image)
     if alpha is None:
         with _watched(job, show, height, width, lambda colour, place: (colour, None)):
             return _colour(operation, params, job, image), None
     level = transparency.constant(alpha)
+    if whole is not None and whole.holes and level != 1:
+        if level == 0:
+            return resize(image.clamp(0, 1), height, width), torch.zeros((1, 1, height, width))
+        level = None
     seen = image
     if level is None:
         seen = transparency.grow_colour(image, alpha, reach(operation, params, job), job.wrap)
     if operation.output_size is not None and level is None:
         return _twice(operation, params, job, seen, alpha, show)
-    whole = alpha if level is None else torch.full((1, 1, height, width), level)
-    with _watched(job, show, height, width, lambda colour, place: (colour, _piece(whole, place))):
-        return _colour(operation, params, job, seen), whole
+    opacity = alpha if level is None else torch.full((1, 1, height, width), level)
+    with _watched(job, show, height, width, lambda colour, place: (colour, _piece(opacity, place))):
+        return _colour(operation, params, job, seen), opacity
 
 
 def result_size(operation: Operation, params: object, image: Image) -> tuple[int, int]:
@@ -123,10 +142,14 @@ def _watched(job: ModelJob, show: Show | None, height: int, width: int, complete
 
 
 def _colour(operation: Operation, params: object, job: ModelJob, image: Image) -> Image:
-    if image.shape[1] == 3 and torch.equal(image[:, :1], image[:, 1:2]) and torch.equal(image[:, :1], image[:, 2:]):
+    if image.shape[1] == 3 and (_is_gray(image) if job.gray is None else job.gray):
         with _in_three_channels(job):
             return _within(operation, params, job, image[:, :1].contiguous()).expand(-1, 3, -1, -1)
     return _within(operation, params, job, image)
+
+
+def _is_gray(image: Image) -> bool:
+    return torch.equal(image[:, :1], image[:, 1:2]) and torch.equal(image[:, :1], image[:, 2:])
 
 
 @contextlib.contextmanager

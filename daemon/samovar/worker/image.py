@@ -98,10 +98,16 @@ def encode(
     raster = Raster(height, width, like.channels, like.dtype, like.order, like.x, like.y)
     frame = allocate(raster.size_bytes)
     target = np.frombuffer(frame, NUMPY_DTYPES[raster.dtype]).reshape(height, width, raster.channels)
+    write(image, alpha, target, raster)
+    return raster, frame
+
+
+def write(image: Image, alpha: Alpha | None, target: npt.NDArray[np.generic], raster: Raster) -> None:
+    """Colour and alpha (None: opaque) into an array (H, W, C) of pixels of a raster's kind."""
     write_colour(image, target, raster)
     if has_alpha(raster):
-        _write_plane(torch.ones((height, width)) if alpha is None else alpha[0, 0], target[..., -1], raster.dtype)
-    return raster, frame
+        opacity = torch.ones(image.shape[-2:]) if alpha is None else alpha[0, 0]
+        _write_plane(opacity, target[..., -1], raster.dtype)
 
 
 def write_colour(image: Image, target: npt.NDArray[np.generic], raster: Raster, where: Tensor | None = None) -> None:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from samovar.card import Catalogue, ModelCard
+from samovar.networks import PoolingNetwork
 from samovar.runtimes import PLAIN
 from samovar.worker import ladder
 from samovar.worker.enlarge import HELD_BYTES, Finished, enlarge
@@ -13,6 +14,7 @@ from samovar.worker.image import LEVELS, Image
 from samovar.worker.job import Job
 from samovar.worker.known import Known
 from samovar.worker.pool import Leased, Pool
+from samovar.worker.survey import Survey
 from samovar.worker.tile_cache import TileCache
 from samovar.worker.tiling import Tile, View
 from samovar_link.errors import BadRequest
@@ -24,6 +26,12 @@ Watch = Callable[[Image, Tile, tuple[int, int]], None]
 """Takes finished colour, the tile it is of, and the size (height, width) of the picture that the tile is part of."""
 
 
+class _Captured(Exception):
+    def __init__(self, image: Image) -> None:
+        super().__init__()
+        self.image = image
+
+
 class ModelJob:
     """One run of one operation on canonical images.
 
@@ -32,6 +40,8 @@ class ModelJob:
     runtime : id of what the last model ran on; retries : a sentence for each step down the ladder
     used : card and variant of every model applied, in order of first use
     view : what the user looks at, in shares of the picture; its tiles come first. None: all are alike
+    gray : whether pictures go through as gray; None: those that are
+    survey : gives the means over a picture of which only a piece is at hand; None: all of it is
     watch : takes what is shown of the result while it comes, see `Watch`; None if nobody looks
 
     Networks stay leased until the `with` block around the job ends.
@@ -46,6 +56,10 @@ class ModelJob:
         self.used: dict[tuple[str, str], ModelCard] = {}
         self.view: View | None = None
         self.watch: Watch | None = None
+        self.gray: bool | None = None
+        self.survey: Survey | None = None
+        self._calls = 0
+        self._capture: int | None = None
         self._job = job
         self._catalogue = catalogue
         self._pool = pool
@@ -62,6 +76,24 @@ class ModelJob:
     def __exit__(self, *error: object) -> None:
         self._leases.close()
 
+    def begin(self, gray: bool | None) -> None:
+        """A picture, or a piece of one, begins its way through the operation."""
+        self.gray = gray
+        self._calls = 0
+
+    def captured(self, call: int, run: Callable[[], object]) -> Image:
+        """The picture that the operation gives to its `call`-th model, counted from 0, when it is run."""
+        before = self.gray, self._calls, self.watch, self.tiles, self.cached
+        self._capture, self.watch = call, None
+        try:
+            run()
+        except _Captured as stop:
+            return stop.image
+        finally:
+            self._capture = None
+            self.gray, self._calls, self.watch, self.tiles, self.cached = before
+        raise RuntimeError(f"{self.run.operation} applies fewer than {call + 1} models")
+
     def check(self) -> None:
         """Raises JobCancelled if the user asked to stop."""
         self._job.check()
@@ -72,6 +104,9 @@ class ModelJob:
 
     def progress(self, fraction: float, stage: str = "") -> None:
         """Report how far the part at hand is, 0..1, and stop here if the user asked to."""
+        if self._capture is not None:
+            self.check()
+            return
         start, stop = self._span
         self._job.progress(start + (stop - start) * fraction, stage)
 
@@ -95,6 +130,9 @@ class ModelJob:
         shown : makes of a tile, before and after the model, what it looks like in the result; None while the result is
             still far
         """
+        call, self._calls = self._calls, self._calls + 1
+        if call == self._capture:
+            raise _Captured(image)
         card = self.card(model)
         if variant not in card.weights:
             raise BadRequest.field(f"variant of {model}", variant, ", ".join(repr(each) for each in card.weights))
@@ -105,7 +143,7 @@ class ModelJob:
 
         def attempt(rung: ladder.Rung) -> Image:
             leased = self._lease(card, variant, plain=True) if rung.plain else first
-            return self._through(leased, card, variant, image, stage, shown, rung)
+            return self._through(leased, card, variant, image, stage, shown, rung, call)
 
         return ladder.climb(attempt, rung, first.runtime.id == PLAIN, self.run.job, self.retries.append)
 
@@ -115,15 +153,18 @@ class ModelJob:
 
     def _through(
         self, leased: Leased, card: ModelCard, variant: str, image: Image, stage: str, shown: Shown | None,
-        rung: ladder.Rung,
+        rung: ladder.Rung, call: int,
     ) -> Image:  # fmt: skip
         height, width = image.shape[-2:]
         view = self.view and (self.view[0] * height, self.view[1] * width, self.view[2] * height, self.view[3] * width)
         identity = f"{card.weights[variant].sha256} {leased.runtime.id}"
         known = Known(self._cache, identity, self._levels, image.shape[1])
+        means = None
+        if self.survey is not None and isinstance(leased.network, PoolingNetwork):
+            means = self.survey.means(self, call, leased.network, card, known, rung.held_bytes)
         result, tiles = enlarge(
             image, leased.network, card, lambda fraction: self.progress(fraction, stage), self.wrap, rung.side, view,
-            self._finished(image, shown), known, rung.held_bytes,
+            self._finished(image, shown), known, rung.held_bytes, means,
         )  # fmt: skip
         self.tiles += tiles
         self.cached += known.hits

@@ -32,6 +32,8 @@ GOLDEN_RATIO = 0.6180339887498949
 
 Done = Callable[[float], None]
 Steps = Generator[Tensor, Tensor, Tensor]
+Piece = tuple[Image, Tile]
+"""A picture, and a tile of it."""
 
 
 def outputs(
@@ -44,17 +46,17 @@ def outputs(
     done: Done,
     wrap: Wrap = (False, False),
     view: View | None = None,
+    means: Sequence[Tensor] | None = None,
 ) -> Iterator[tuple[Tile, Image]]:
     """Each tile with the network's output for it; the view changes the order of the output alone, not the means."""
-    if sum(_held(network, card, tile) for tile in tiles) <= held_bytes:
+    share = 0.0
+    if means is None and sum(held(network, card, tile) for tile in tiles) <= held_bytes:
         yield from _together(image, network, card, tiles, known, done, wrap, view)
         return
-    some = sample(image, network, card, held_bytes)
-    share = len(some) / (len(some) + len(tiles))
-    means = known.numbers(
-        lambda: sampled_means(image, network, card, some, lambda fraction: done(share * fraction), wrap),
-        *(known.key(cut(image, tile, card, wrap)) for tile in some),
-    )
+    if means is None:
+        some = [(image, tile) for tile in sample(image, network, card, held_bytes)]
+        share = len(some) / (len(some) + len(tiles))
+        means = sampled_means(some, network, card, known, lambda fraction: done(share * fraction), wrap)
     for index, tile in enumerate(in_view_first(tiles, view)):
         done(share + (1 - share) * index / len(tiles))
         seen = for_network(cut(image, tile, card, wrap))
@@ -80,8 +82,9 @@ def _together(
         return
     known.hits = 0
     brightest = float(image.max())
-    runs = _begin(image, network, card, tiles, wrap)
-    last = _advance(image, network, runs, tiles, done, wrap)[-1]
+    pieces = [(image, tile) for tile in tiles]
+    runs = _begin(pieces, network, card, wrap)
+    last = _advance(pieces, network, runs, done, wrap)[-1]
     behind = network.poolings[-1].work
     run_of = dict(zip(tiles, runs, strict=True))
     for index, tile in enumerate(ordered):
@@ -90,36 +93,40 @@ def _together(
 
 
 def sampled_means(
-    image: Image, network: PoolingNetwork, card: ModelCard, tiles: Sequence[Tile], done: Done, wrap: Wrap
+    pieces: Sequence[Piece], network: PoolingNetwork, card: ModelCard, known: Known, done: Done, wrap: Wrap
 ) -> list[Tensor]:
     """The means (1, C) at each pooling, formed over some tiles only."""
-    runs = _begin(image, network, card, tiles, wrap)
-    means = _advance(image, network, runs, tiles, done, wrap)
-    for run in runs:
-        run.close()
-    return means
+
+    def form() -> list[Tensor]:
+        runs = _begin(pieces, network, card, wrap)
+        means = _advance(pieces, network, runs, done, wrap)
+        for run in runs:
+            run.close()
+        return means
+
+    return known.numbers(form, *(known.key(cut(image, tile, card, wrap)) for image, tile in pieces))
 
 
-def _begin(image: Image, network: PoolingNetwork, card: ModelCard, tiles: Sequence[Tile], wrap: Wrap) -> list[Steps]:
+def _begin(pieces: Sequence[Piece], network: PoolingNetwork, card: ModelCard, wrap: Wrap) -> list[Steps]:
     """Nothing is cut or computed before a run's first `next`."""
-    light = len(tiles) > 1
+    light = len(pieces) > 1
 
-    def run(tile: Tile) -> Steps:
+    def run(image: Image, tile: Tile) -> Steps:
         return (yield from network.steps(for_network(cut(image, tile, card, wrap)), light))
 
-    return [run(tile) for tile in tiles]
+    return [run(*piece) for piece in pieces]
 
 
 def _advance(
-    image: Image, network: PoolingNetwork, runs: list[Steps], tiles: Sequence[Tile], done: Done, wrap: Wrap
+    pieces: Sequence[Piece], network: PoolingNetwork, runs: list[Steps], done: Done, wrap: Wrap
 ) -> list[Tensor]:
     """Take all runs to the last pooling. Returns the means at each; the last ones are yet to be sent."""
     means: list[Tensor] = []
     behind = 0.0
     for index, pooling in enumerate(network.poolings):
         total, cells = torch.zeros(0), 0
-        for number, (run, tile) in enumerate(zip(runs, tiles, strict=True)):
-            done(behind + (pooling.work - behind) * number / len(tiles))
+        for number, (run, (image, tile)) in enumerate(zip(runs, pieces, strict=True)):
+            done(behind + (pooling.work - behind) * number / len(pieces))
             own = _own_cells(run.send(means[-1]) if index else next(run), pooling, tile, image, wrap)
             total = own.sum((2, 3), dtype=torch.float64) + (total if cells else 0)
             cells += own.shape[2] * own.shape[3]
@@ -146,7 +153,8 @@ def _finish(run: Steps, mean: Tensor) -> Tensor:
     raise RuntimeError("the network takes more means than it declares")
 
 
-def _held(network: PoolingNetwork, card: ModelCard, tile: Tile) -> int:
+def held(network: PoolingNetwork, card: ModelCard, tile: Tile) -> int:
+    """Bytes that a tile holds between two poolings."""
     context = 2 * card.receptive_field
     return (tile.height + context) * (tile.width + context) * network.held_bytes
 
@@ -155,8 +163,10 @@ def sample(image: Image, network: PoolingNetwork, card: ModelCard, held_bytes: i
     """As many small tiles as may be held, spread evenly over the picture in both directions."""
     height, width = image.shape[-2:]
     tiles = layout(height, width, SAMPLE_SIDE, card.multiple)
-    wanted = max(1, held_bytes // _held(network, card, tiles[0]))
-    if wanted >= len(tiles):
-        return tiles
+    return spread(tiles, max(1, held_bytes // held(network, card, tiles[0])))
+
+
+def spread(tiles: Sequence[Tile], number: int) -> list[Tile]:
+    """At most so many of the tiles, evenly over rows and columns, in their order."""
     order = sorted(range(len(tiles)), key=lambda index: GOLDEN_RATIO * index % 1.0)
-    return [tiles[index] for index in sorted(order[:wanted])]
+    return [tiles[index] for index in sorted(order[:number])]

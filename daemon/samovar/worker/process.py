@@ -28,6 +28,7 @@ from samovar.channel import Channel, Held, Ready, Said
 from samovar.segment import Block, SegmentPool
 from samovar.worker.engine import Engine
 from samovar.worker.job import Job, JobCancelled, Result
+from samovar_link import discovery
 from samovar_link.errors import InternalError, OutOfMemory, RemoteError
 from samovar_link.messages import (
     Cancel,
@@ -210,6 +211,7 @@ class Worker:
             result = self._engine.execute(run, [block.view for block in inputs], job)
             blocks = [memory.block_of(frame) for frame in result.frames]
             _check_result(result)
+            self._tell_held()  # first, so that who unloads at once is told what went
             self._channel.send(Done(run.job, result.images, result.report), blocks)
             _log_done(run, result, time.monotonic() - began)
         except JobCancelled:
@@ -292,7 +294,7 @@ def main(descriptor: str, broker_pid: int) -> None:
     pool = SegmentPool(1, time.monotonic)
     channel = Channel(_open_channel(descriptor), pool)
     inbox = Inbox(channel)
-    engine = Engine(operation.discover(), card.discover())
+    engine = Engine(operation.discover(), card.discover(), trials=discovery.home() / "trials.json")
     channel.send(Ready(engine.device))
     Worker(channel, inbox, pool, engine).serve()
 

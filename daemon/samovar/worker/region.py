@@ -29,6 +29,14 @@ class Box:
     height: int
     width: int
 
+    @property
+    def rows(self) -> slice:
+        return slice(self.top, self.top + self.height)
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.left, self.left + self.width)
+
     def grown(self, margin: int, pitch: int, height: int, width: int, wrap: Wrap = (False, False)) -> Box:
         """With at least `margin` more on each side, from one multiple of `pitch` to another, within a layer of the
         given size; along an axis that wraps beyond it, or from end to end where that is less."""

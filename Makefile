@@ -1,6 +1,6 @@
 # make demo    set up, upscale a drawing, show before and after, print the seconds
 # make test    set up everything, editors included, and run every test
-# make bench   the benchmarks
+# make bench   how fast it is on this machine, beside others; writes bench/latest.json
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
@@ -25,8 +25,8 @@ lint: $(VENV)/.tests
 editors: $(VENV)/.tests
 	$(VENV)/bin/python tests/editors/install.py
 
-bench: $(VENV)/.tests
-	$(VENV)/bin/python tests/bench/overhead.py
+bench: $(VENV)/.bench
+	$(VENV)/bin/samovar bench -o bench/latest.json
 
 # The pictures of the README, from the real program and the real editors.
 images: $(VENV)/.tests editors
@@ -50,6 +50,10 @@ $(VENV)/.samovar: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.tests: $(VENV)/.samovar
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.samovar
+	$(PIP) --editable '.[bench]'
 	@touch $@
 
 clean:

@@ -1,0 +1,60 @@
+"""What is to be measured, at which sizes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sides in pixels of square pictures, and how often.
+
+    peer_seconds : about how long one contestant may take for one picture; on slow machines the picture is smaller
+    """
+
+    overhead: int = 4096
+    small: int = 512
+    overhead_rounds: int = 10
+    warm: int = 512
+    warm_rounds: int = 5
+    peer: int = 1024
+    peer_seconds: float = 30.0
+    peer_rounds: int = 3
+    dirty: int = 4096
+    memory: int = 8192
+    response: int = 2048
+    cancels: int = 60
+    pings: int = 500
+    start: int = 512
+    starts: int = 7
+
+
+FULL = Sizes()
+QUICK = Sizes(
+    overhead_rounds=6, warm_rounds=3, peer=384, peer_seconds=6.0, peer_rounds=1, dirty=1024, response=1024,
+    cancels=20, pings=200, starts=3,
+)  # fmt: skip
+
+
+@dataclass
+class Plan:
+    """One run of the bench.
+
+    home : an empty folder for daemons of its own; SAMOVAR_HOME of this process, too
+    peaks : dtype -> FLOP/s of a large matrix product, the best seen so far in this run
+    speeds : model -> input pixels per second through the engine, as far as measured in this run
+    """
+
+    home: Path
+    sizes: Sizes = FULL
+    quick: bool = False
+    quiet: bool = False
+    peaks: dict[str, float] = field(default_factory=dict)
+    speeds: dict[str, float] = field(default_factory=dict)
+
+    def say(self, sentence: str) -> None:
+        """What is being done, for who waits."""
+        if not self.quiet:
+            print(f"bench: {sentence}", file=sys.stderr, flush=True)

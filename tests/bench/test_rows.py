@@ -1,0 +1,120 @@
+"""Every row can be measured, here at sizes at which its figures mean nothing. Speed is never asserted."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from samovar import card
+from samovar.bench import contestant, rival, run
+from samovar.bench.memory import SAMPLE_SECONDS, Watch, beyond, resident
+from samovar.bench.ours import Ours
+from samovar.bench.picture import load, photograph, psnr, save, with_stroke
+from samovar.bench.plan import Sizes
+
+UPCONV7 = card.discover().get("waifu2x/upconv7-art")
+
+TINY = Sizes(
+    overhead=64, small=16, overhead_rounds=1, warm=16, warm_rounds=1, peer=64, peer_seconds=0.0, peer_rounds=1,
+    dirty=64, memory=64, response=320, cancels=1, pings=3, start=32, starts=1,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which runtime is fastest is another matter."""
+    monkeypatch.setenv("SAMOVAR_RUNTIME", "torch f32")
+
+
+def measured(*ids: str) -> list[dict[str, Any]]:
+    result = json.loads(json.dumps(run.run(ids, quiet=True, sizes=TINY)))
+    assert not run.failed(result), result["rows"]
+    rows: list[dict[str, Any]] = result["rows"]
+    assert [row["id"] for row in rows] == list(ids)
+    for row in rows:
+        assert row["measure"] and row["figures"]
+        for figure in row["figures"]:
+            assert figure["name"] and math.isfinite(figure["value"]) and figure["value"] > 0
+    return rows
+
+
+@pytest.mark.slow
+def test_pixels_there_and_back() -> None:
+    overhead, small = measured("overhead", "small")
+    assert overhead["detail"]["round_trip"]["count"] == 1
+    assert small["detail"]["round_trip"]["count"] == 2
+
+
+@pytest.mark.slow
+def test_a_picture_again_after_a_stroke() -> None:
+    (row,) = measured("dirty")
+    assert row["detail"]["tiles"]["total"] > 0
+
+
+@pytest.mark.slow
+def test_answers_while_the_worker_computes() -> None:
+    cancel, ping = measured("cancel", "ping")
+    assert cancel["detail"]["free"]["count"] == 1
+    assert ping["detail"]["ping"]["count"] == 3
+
+
+@pytest.mark.slow
+def test_the_start() -> None:
+    measured("start")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", contestant.RUNTIMES)
+def test_the_peers_do_the_work_that_we_do(runtime: str) -> None:
+    """In tiles that do not divide the picture, up to the rounding at the end."""
+    pytest.importorskip(runtime.split()[0])
+    picture = photograph(64)
+    theirs = contestant.tiled(runtime, UPCONV7, side=40)(picture)
+    ours = Ours().upscale(picture, UPCONV7.id, UPCONV7.scale)
+    assert psnr(theirs, ours) > 60
+
+
+@pytest.mark.slow
+def test_the_program_without_a_daemon_does_the_work_that_we_do(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.png", tmp_path / "out.png"
+    save(photograph(48), source)
+    rival.main(UPCONV7.id, str(source), str(target))
+    assert psnr(load(target), Ours().upscale(load(source), UPCONV7.id, UPCONV7.scale)) > 60
+
+
+def test_memory_shared_with_the_broker_counts_only_beyond_what_the_picture_needs() -> None:
+    """Shared memory as large as allowed is left out, one page more is not; libraries always count."""
+    page = 4096
+    now = {"VmRSS": 1000 * page, "RssShmem": 600 * page}
+    assert beyond(now, 600 * page) == 400 * page
+    assert beyond(now, 599 * page) == 401 * page
+    assert beyond(now, 700 * page) == 400 * page
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_the_memory_of_a_process_is_watched() -> None:
+    with Watch(os.getpid(), 0) as watch:
+        ballast = bytearray(64 << 20)
+        time.sleep(5 * SAMPLE_SECONDS)
+    assert len(ballast) < watch.most_bytes <= resident(os.getpid())["VmHWM"] + (1 << 20)
+
+
+def test_a_stroke_lies_within_its_share_of_the_picture() -> None:
+    picture = photograph(200)
+    changed = np.argwhere((with_stroke(picture, 0.01) != picture).any(2))
+    assert len(changed) > 40
+    assert (np.ptp(changed, 0) < 20).all()
+
+
+def test_a_turn_gives_another_picture_of_the_same_content() -> None:
+    one, other = photograph(64, 1), photograph(64, 2)
+    assert psnr(one, other) < 30
+    assert np.array_equal(np.sort(one, None), np.sort(other, None))

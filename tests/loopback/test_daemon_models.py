@@ -71,7 +71,7 @@ def test_a_run_finds_hot_what_was_warmed(daemon: Daemon) -> None:
         assert [each.model for each in report.models] == list(NAMES) and report.worker == "idle"
         assert all(0 < (each.unload_seconds or 0) <= 300 for each in report.models)
         done, _, progress = run(other, *upscale())
-        assert done.report.seconds.load == 0
+        assert done.report.seconds.load < 0.3, "finding it in the pool takes no time"
         assert [each.stage for each in progress].count("loading") <= 2, "a word, not a wait"
         assert warmed(dialog) == Warmed("upscale", NAMES)
         assert status(dialog).worker_pid == report.worker_pid
@@ -154,7 +154,7 @@ def test_a_kept_result_outlives_the_worker_whose_memory_it_lies_in(daemon: Daemo
     with Peer(daemon.connection) as peer:
         done, frames, _ = run(peer, dataclasses.replace(request, keep_result=True), pixels)
         peer.send(Unload())
-        assert isinstance(peer.expect(), Unloaded)
+        assert peer.expect().models == NAMES, "what the run loaded was told before its result"
         for _ in range(3):  # the next worker's segments have the same numbers
             run(peer, small(), SMALL_PIXELS)
         peer.send(Attach(request.job))

@@ -129,10 +129,29 @@ def test_an_id_in_use_is_refused_even_for_another_client(stage: Stage) -> None:
 @pytest.mark.parametrize("bounds", [Bounds(max_jobs=2), Bounds(max_bytes=8)])
 def test_a_full_queue_is_busy(bounds: Bounds) -> None:
     stage = Stage(bounds=bounds)
-    for job in "jkl":
-        stage.run(A, job)
-    ((_, failed),) = stage.take()
+    for client, job in ((A, "j"), (B, "k"), (b"c", "l")):
+        stage.say(client, Hello())
+        stage.run(client, job)
+    failed = stage.take()[-1][1]
     assert isinstance(failed, Failed) and (failed.job, failed.code) == ("l", "busy")
+    assert stage.worker.runs == ["j"]
+
+
+def test_one_client_gets_half_of_the_room_for_pixels_and_another_the_rest() -> None:
+    stage = Stage(bounds=Bounds(max_bytes=16))
+    for client, job in ((A, "j"), (A, "k"), (A, "l"), (B, "m"), (B, "n")):
+        stage.run(client, job)
+    ((client, failed),) = stage.take()
+    assert client == A and isinstance(failed, Failed) and (failed.job, failed.code) == ("l", "busy")
+    assert "2 jobs of this client" in failed.message
+
+
+def test_a_job_may_be_larger_than_half_of_the_room_if_it_is_its_clients_only_one() -> None:
+    stage = Stage(bounds=Bounds(max_bytes=6))
+    stage.run(A, "j")
+    stage.run(A, "k")
+    ((_, failed),) = stage.take()
+    assert isinstance(failed, Failed) and failed.job == "k" and stage.worker.runs == ["j"]
 
 
 def test_one_client_may_have_so_many_jobs_and_another_still_gets_in() -> None:

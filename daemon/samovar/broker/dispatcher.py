@@ -123,9 +123,12 @@ class Dispatcher:
         self._next()
 
     def _check_room(self, client: Client, pixels: Pixels) -> None:
-        most = self._offer.limits.max_jobs_per_client
-        if sum(job.client == client.id for job in self._jobs.values()) >= most:
-            raise Busy(f"{most} jobs of this client are waiting already", "wait for some, or cancel them")
+        """Raises Busy. A client has half of the room at most, unless for its only job: another must still get in."""
+        own = [job.pixels.size_bytes for job in self._jobs.values() if job.client == client.id]
+        too_large = bool(own) and sum(own) + pixels.size_bytes > self._bounds.max_bytes // 2
+        if len(own) >= self._offer.limits.max_jobs_per_client or too_large:
+            raise Busy(f"{len(own)} jobs of this client with {sum(own) >> 20} MiB of pixels are waiting already",
+                       "wait for some, or cancel them")  # fmt: skip
         waiting_bytes = sum(job.pixels.size_bytes for job in self._jobs.values())
         if len(self._jobs) >= self._bounds.max_jobs or waiting_bytes + pixels.size_bytes > self._bounds.max_bytes:
             raise Busy(f"{len(self._jobs)} jobs with {waiting_bytes >> 20} MiB of pixels are waiting already",

@@ -11,14 +11,22 @@ from torch import Tensor
 from samovar import networks, runtimes
 from samovar.card import ModelCard
 from samovar.networks import StagedNetwork
+from samovar.worker.trial import Trials
+from samovar_link import discovery
 
 SIDE = 512
 """Of the one big tile, less its context."""
 
 
 def candidates(card: ModelCard) -> dict[str, Callable[[Tensor], Tensor]]:
-    """What the worker may choose between for this model on this machine."""
-    return {each.id: each.prepare(networks.load(card, "")) for each in runtimes.discover()}
+    """What the worker may choose between for this model on this machine: what its trial has not refused.
+
+    In the folder of SAMOVAR_HOME, where the engine has remembered it.
+    """
+    usable = runtimes.discover()
+    trials = Trials(usable, discovery.home() / "trials.json")
+    refused = {each.runtime for each in trials.remembered(card, "") or () if each.refused}
+    return {each.id: each.prepare(networks.load(card, "")) for each in usable if each.id not in refused}
 
 
 class Raw:
@@ -32,11 +40,13 @@ class Raw:
         tile = torch.rand(1, 3, side + 2 * context, side + 2 * context)
         self._tile = tile.contiguous(memory_format=torch.channels_last)
         self._pixels = side * side
-        self._candidates = candidates(card)
+        self._card = card
+        self._candidates: dict[str, Callable[[Tensor], Tensor]] = {}
         self.name = ""
 
     def choose(self) -> None:
         """Take the fastest from now on."""
+        self._candidates = candidates(self._card)
         for call in self._candidates.values():
             self._time(call)  # the first time is for setting up
         seconds = {name: self._time(call) for name, call in self._candidates.items()}

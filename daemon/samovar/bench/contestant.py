@@ -96,7 +96,6 @@ def _onnxruntime(card: ModelCard) -> Forward:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = torch.get_num_threads()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others take turns with it
     session = onnxruntime.InferenceSession(_onnx(card), options, providers=["CPUExecutionProvider"])
     return lambda planes: session.run(None, {"x": planes[None]})[0][0]
 

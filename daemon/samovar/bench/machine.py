@@ -62,8 +62,14 @@ def _versions() -> dict[str, str]:
 
 def _commit() -> str:
     """Of the checkout that this runs from, "+" if it has changes; "" for an installed package."""
-    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--exclude=*"]
+    here = Path(__file__)
     try:
-        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        _git(here.parent, "ls-files", "--error-unmatch", here.name)  # not a checkout of something else around us
+        return _git(here.parent, "describe", "--always", "--dirty=+", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return ""
+
+
+def _git(folder: Path, *words: str) -> str:
+    ran = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10)
+    return ran.stdout.strip()

@@ -5,14 +5,18 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from samovar import card
 from samovar.card import ModelCard
+from samovar_link.messages import Report
 
 from .picture import Picture, photograph, psnr
 from .plan import Plan
 from .row import Figure, Row, rounded
+
+if TYPE_CHECKING:
+    from .ours import Ours
 
 MODELS = ("realesr/animevideo-x4", "waifu2x/upconv7-art", "waifu2x/cunet-art", "realesrgan/anime-x4")
 TARGETS = {"onnxruntime f32": 4.0, "ncnn f32": 3.0, "torch f32": 5.0}
@@ -29,8 +33,11 @@ Speed = Callable[[Picture], float]
 
 
 def measure(plan: Plan) -> list[Row]:
+    from .ours import Ours
+
     catalogue = card.discover()
-    matches = [Match(plan, catalogue.get(model)) for model in MODELS]
+    ours = Ours()
+    matches = [Match(plan, catalogue.get(model), ours) for model in MODELS]
     for match in matches:
         match.play()
     return [
@@ -55,16 +62,15 @@ def side_for(plan: Plan, card: ModelCard) -> int:
 class Match:
     """One model, and all who run it in turn."""
 
-    def __init__(self, plan: Plan, card: ModelCard) -> None:
-        from .ours import Ours
-
+    def __init__(self, plan: Plan, card: ModelCard, ours: Ours) -> None:
         self.card = card
         self.side = side_for(plan, card)
         self.speeds: dict[str, list[float]] = {}
         self.missing: dict[str, str] = {}
         self.agreement: dict[str, float] = {}
         self._plan = plan
-        self._ours = Ours()
+        self._ours = ours
+        self._report = Report()
         self._raw = ""
 
     def play(self) -> None:
@@ -99,6 +105,7 @@ class Match:
             result = self._ours.upscale(picture, self.card.id, self.card.scale)
             seconds = time.perf_counter() - began
             results["samovar"] = result.copy()
+            self._report = self._ours.report
             self._compare(results)
             return float(picture.shape[0] * picture.shape[1] / seconds)
 
@@ -155,10 +162,9 @@ class Match:
         return " ".join(sentences)
 
     def detail(self) -> dict[str, Any]:
-        report = self._ours.report
         return {
             "side": self.side,
-            "runtime": f"{report.runtime} {report.dtype}",
+            "runtime": f"{self._report.runtime} {self._report.dtype}",
             "pixels_per_second": {
                 name: {"median": rounded(self.speed(name)), "all": [rounded(speed) for speed in speeds]}
                 for name, speeds in self.speeds.items()

@@ -82,7 +82,8 @@ def _rows(module: str, plan: Plan, wanted: Sequence[str]) -> list[Row]:
     except (RemoteError, DaemonUnavailable, OSError, RuntimeError, subprocess.SubprocessError) as error:
         why = (str(error) or type(error).__name__).splitlines()[0]
         plan.say(f"{module} failed: {why}")
-        rows = [Row(id, "", note=f"Failed: {why}") for id, its in MODULES.items() if its == module]
+        ids = [id for id, its in MODULES.items() if its == module] or [module]
+        rows = [Row(id, "", note=f"Failed: {why}") for id in ids]
     return [row for row in rows if not wanted or row.id in wanted]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 from pathlib import Path
 
 import click
@@ -36,6 +37,7 @@ def bench(
     if unknown := [each for each in wanted if each not in run.MODULES]:
         raise click.UsageError(f"no row is called {', '.join(unknown)}; there are {', '.join(run.MODULES)}")
     _require_extra()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the daemons started here end with it
     from samovar.bench import table
 
     if gpu:
@@ -60,7 +62,7 @@ def bench(
 @bench.command()
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
 def tune(models: tuple[str, ...]) -> None:
-    """Find out anew which runtime is fastest for each model on this machine, and remember it."""
+    """Try anew which runtime is fastest for each model here, and remember it."""
     from samovar.bench.tune import tune as measure
 
     for outcome in measure(models):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import platform
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from samovar.runtimes import Runtime
@@ -89,7 +90,8 @@ def _converted(module: Any, inputs: tuple[Any, ...]) -> Any:
     import openvino
     import torch
 
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit.trace, which OpenVINO uses, is on its way out
         example = tuple(each.clone() for each in inputs)
         shapes = [openvino.PartialShape([1, each.shape[1], *[-1] * (each.dim() - 2)]) for each in inputs]
         return openvino.convert_model(module, example_input=example, input=shapes)

@@ -10,6 +10,7 @@ from torch import Tensor
 from samovar.card import ModelCard
 from samovar.networks import Network, PoolingNetwork, StagedNetwork
 from samovar.worker import pooling, staging
+from samovar.worker.flats import Flats
 from samovar.worker.image import Image
 from samovar.worker.known import Known
 from samovar.worker.tiling import Tile, View, Wrap, cut, for_network, in_view_first, layout
@@ -33,6 +34,7 @@ def enlarge(
     known: Known | None = None,
     held_bytes: int = HELD_BYTES,
     means: Sequence[Tensor] | None = None,
+    flats: Flats | None = None,
 ) -> tuple[Image, int]:
     """The picture through the network, and the number of tiles it took.
 
@@ -44,6 +46,7 @@ def enlarge(
     known : remembers and rounds what comes out; None does neither
     held_bytes : of features, for networks that have to hold those of many tiles
     means : of a picture that this is a piece of, for networks that take such; None: of this one
+    flats : makes flat areas exact; for runtimes that do not compute with all digits
 
     Raises Unusable if what comes out is no picture.
     """
@@ -54,9 +57,9 @@ def enlarge(
     if isinstance(network, StagedNetwork):
         outputs = staging.outputs(image, network, card, side or network.tile, known, held_bytes, done, wrap, view)
     elif isinstance(network, PoolingNetwork):
-        outputs = pooling.outputs(image, network, card, tiles, known, held_bytes, done, wrap, view, means)
+        outputs = pooling.outputs(image, network, card, tiles, known, held_bytes, done, wrap, view, means, flats)
     else:
-        outputs = _outputs(image, network, card, in_view_first(tiles, view), known, done, wrap)
+        outputs = _outputs(image, network, card, in_view_first(tiles, view), known, done, wrap, flats)
     number = 0
     for tile, output in outputs:
         pasted = _paste(result, output, tile, card.scale)
@@ -68,12 +71,23 @@ def enlarge(
 
 
 def _outputs(
-    image: Image, network: Network, card: ModelCard, tiles: Sequence[Tile], known: Known, done: Done, wrap: Wrap
+    image: Image,
+    network: Network,
+    card: ModelCard,
+    tiles: Sequence[Tile],
+    known: Known,
+    done: Done,
+    wrap: Wrap,
+    flats: Flats | None,
 ) -> Iterator[tuple[Tile, Image]]:
+    def compute(seen: Tensor) -> Tensor:
+        output: Tensor = network(seen)
+        return flats.mend(seen, output) if flats is not None else output
+
     for index, tile in enumerate(tiles):
         done(index / len(tiles))
         seen = for_network(cut(image, tile, card, wrap))
-        yield tile, known.tile(functools.partial(network, seen), seen)
+        yield tile, known.tile(functools.partial(compute, seen), seen)
 
 
 def _within(tile: Tile, height: int, width: int) -> Tile:

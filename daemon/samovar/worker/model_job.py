@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from samovar.card import Catalogue, ModelCard
-from samovar.networks import PoolingNetwork
+from samovar.networks import PoolingNetwork, StagedNetwork
 from samovar.runtimes import PLAIN
 from samovar.worker import ladder
 from samovar.worker.enlarge import HELD_BYTES, Finished, enlarge
+from samovar.worker.flats import Flats
 from samovar.worker.image import LEVELS, Image
 from samovar.worker.job import Job
 from samovar.worker.known import Known
@@ -164,12 +165,17 @@ class ModelJob:
             means = self.survey.means(self, call, leased.network, card, known, rung.held_bytes)
         result, tiles = enlarge(
             image, leased.network, card, lambda fraction: self.progress(fraction, stage), self.wrap, rung.side, view,
-            self._finished(image, shown), known, rung.held_bytes, means,
+            self._finished(image, shown), known, rung.held_bytes, means, self._flats(leased, card, variant),
         )  # fmt: skip
         self.tiles += tiles
         self.cached += known.hits
         self.runtime = leased.runtime.id
         return result
+
+    def _flats(self, leased: Leased, card: ModelCard, variant: str) -> Flats | None:
+        if leased.runtime.exact or isinstance(leased.network, StagedNetwork):
+            return None
+        return Flats(lambda: self._lease(card, variant, plain=True).network, card)
 
     def _finished(self, image: Image, shown: Shown | None) -> Finished | None:
         """What to do with each tile of a picture that goes through a model."""

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from samovar.card import ModelCard
 from samovar.networks import Pooling, PoolingNetwork
+from samovar.worker.flats import Flats
 from samovar.worker.image import Image
 from samovar.worker.known import Known
 from samovar.worker.tiling import Tile, View, Wrap, cut, for_network, in_view_first, layout
@@ -47,20 +48,26 @@ def outputs(
     wrap: Wrap = (False, False),
     view: View | None = None,
     means: Sequence[Tensor] | None = None,
+    flats: Flats | None = None,
 ) -> Iterator[tuple[Tile, Image]]:
     """Each tile with the network's output for it; the view changes the order of the output alone, not the means."""
     share = 0.0
     if means is None and sum(held(network, card, tile) for tile in tiles) <= held_bytes:
-        yield from _together(image, network, card, tiles, known, done, wrap, view)
+        yield from _together(image, network, card, tiles, known, done, wrap, view, flats)
         return
     if means is None:
         some = [(image, tile) for tile in sample(image, network, card, held_bytes)]
         share = len(some) / (len(some) + len(tiles))
         means = sampled_means(some, network, card, known, lambda fraction: done(share * fraction), wrap)
+
+    def compute(seen: Tensor, means: Sequence[Tensor]) -> Tensor:
+        output: Tensor = network(seen, means)
+        return flats.mend(seen, output, means) if flats is not None else output
+
     for index, tile in enumerate(in_view_first(tiles, view)):
         done(share + (1 - share) * index / len(tiles))
         seen = for_network(cut(image, tile, card, wrap))
-        yield tile, known.tile(functools.partial(network, seen, means), seen, *means)
+        yield tile, known.tile(functools.partial(compute, seen, means), seen, *means)
 
 
 def _together(
@@ -72,6 +79,7 @@ def _together(
     done: Done,
     wrap: Wrap,
     view: View | None,
+    flats: Flats | None,
 ) -> Iterator[tuple[Tile, Image]]:
     picture = known.key(image, str((wrap, tiles[0])))
     keys = {tile: known.key(picture, str(tile)) for tile in tiles}
@@ -84,12 +92,15 @@ def _together(
     brightest = float(image.max())
     pieces = [(image, tile) for tile in tiles]
     runs = _begin(pieces, network, card, wrap)
-    last = _advance(pieces, network, runs, done, wrap)[-1]
+    means = _advance(pieces, network, runs, done, wrap)
     behind = network.poolings[-1].work
     run_of = dict(zip(tiles, runs, strict=True))
     for index, tile in enumerate(ordered):
         done(behind + (1 - behind) * index / len(tiles))
-        yield tile, known.settle(_finish(run_of[tile], last), brightest, keys[tile])
+        output = _finish(run_of[tile], means[-1])
+        if flats is not None:
+            output = flats.mend(cut(image, tile, card, wrap).expand(-1, 3, -1, -1), output, means)
+        yield tile, known.settle(output, brightest, keys[tile])
 
 
 def sampled_means(

@@ -10,6 +10,7 @@ and the versions of all libraries.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging
@@ -30,6 +31,7 @@ from samovar.card import ModelCard
 from samovar.networks import Network, StagedNetwork
 from samovar.runtimes import PLAIN, Runtime
 from samovar.worker.enlarge import enlarge
+from samovar.worker.flats import Flats
 from samovar.worker.image import Image
 from samovar.worker.known import Unusable
 
@@ -82,7 +84,8 @@ class Trials:
         """Try all runtimes now, and remember what came of it."""
         began = self._clock()
         judge: list[Image] = []
-        findings = [self._try(runtime, card, load(), judge) for runtime in self._runtimes.values()]
+        flats = Flats(functools.cache(load), card)
+        findings = [self._try(runtime, card, load(), flats, judge) for runtime in self._runtimes.values()]
         self._remember(self._key(card, variant), findings)
         told = ", ".join(
             f"{each.runtime} {each.refused or f'{each.seconds * 1e3:.0f} ms, {each.psnr:.0f} dB'}" for each in findings
@@ -90,14 +93,15 @@ class Trials:
         log.info("tried out %s %s in %.1f s: %s", card.id, variant, self._clock() - began, told)
         return findings
 
-    def _try(self, runtime: Runtime, card: ModelCard, network: Network, judge: list[Image]) -> Finding:
+    def _try(self, runtime: Runtime, card: ModelCard, network: Network, flats: Flats, judge: list[Image]) -> Finding:
         """judge : the plain runtime's results, which it puts there"""
+        mend = None if runtime.exact or isinstance(network, StagedNetwork) else flats
         side = STAGED_SIDE if isinstance(network, StagedNetwork) else SIDE
         pictures = (picture(side), flat_picture(side // 2))
         try:
             ready = runtime.prepare(network)
-            results = [enlarge(each, ready, card)[0] for each in pictures]
-            seconds = self._seconds(pictures[0], ready, card)
+            results = [enlarge(each, ready, card, flats=mend)[0] for each in pictures]
+            seconds = self._seconds(pictures[0], ready, card, mend)
         except Unusable as error:
             return Finding(runtime.id, refused=str(error))
         except Exception as error:  # whatever a foreign library raises: the others are still there
@@ -112,15 +116,16 @@ class Trials:
         if likeness < MIN_PSNR:
             reason = f"{likeness:.1f} dB from {PLAIN}, at least {MIN_PSNR:g} wanted"
             return Finding(runtime.id, seconds, likeness, reason)
-        if not torch.equal(_levels(results[1]), _levels(judge[1])):
+        most = 1 if isinstance(network, StagedNetwork) else 0
+        if (_levels(results[1]) - _levels(judge[1])).abs().max() > most:
             return Finding(runtime.id, seconds, likeness, "flat areas do not stay flat")
         return Finding(runtime.id, seconds, likeness)
 
-    def _seconds(self, image: Image, network: Network, card: ModelCard) -> float:
+    def _seconds(self, image: Image, network: Network, card: ModelCard, flats: Flats | None) -> float:
         best = math.inf
         for _ in range(3):
             began = self._clock()
-            enlarge(image, network, card)
+            enlarge(image, network, card, flats=flats)
             best = min(best, self._clock() - began)
             if best > ENOUGH_SECONDS:
                 break

@@ -80,7 +80,7 @@ class Job:
         self._pixels: memoryview | None = None
         self._report = Report()
         self._began = time.monotonic()
-        self._live = LIVE[request.placement](self._source, request.layer_name, request.factor, self._held)
+        self._live = LIVE[request.placement](self._source, request.layer_name, request.factor)
         self._state = READING
         self._steps = Steps(self._read(), progressed=self._read_some, done=self._have_read, failed=self._fail)
 
@@ -106,8 +106,9 @@ class Job:
             self._fail(remote_error(message.code, message.message, message.hint))
         elif getattr(message, "job", None) != self.id:
             return
-        elif isinstance(message, Progress):
-            self._show(_READ + (_PLACE - _READ) * message.fraction, message.stage or "working")
+        elif isinstance(message, Progress) and self._state == RUNNING:
+            stage = "in Krita" if self._live.in_krita else message.stage or "working"
+            self._show(_READ + (_PLACE - _READ) * message.fraction, stage)
             self._show_part(message, frames)
         elif isinstance(message, Failed):
             self._fail(remote_error(message.code, message.message, message.hint))
@@ -169,16 +170,13 @@ class Job:
 
     def _placed_some(self, fraction: float) -> None:
         if fraction == HELD:
-            self._held()
+            self._show(self.fraction, "in Krita")
         elif fraction != REST:
             self._show(_PLACE + (1.0 - _PLACE) * fraction, "placing")
 
     def _have_placed(self, node: Any) -> None:
         self.placed = node
         self._end(_account(self._report, time.monotonic() - self._began), True)
-
-    def _held(self) -> None:
-        self._show(self.fraction, "in Krita")
 
     def _show(self, fraction: float, stage: str) -> None:
         self.fraction, self.stage = max(self.fraction, fraction), stage

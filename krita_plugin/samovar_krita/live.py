@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from krita import Krita
 
-from . import traceless
+from . import selection, traceless
 from .canvas import Source, Unsuitable
 from .placement import Result, blank, corner, find, prepared, show
 from .qt import QtCore
@@ -46,29 +45,24 @@ class _Part:
     @property
     def result(self) -> Result:
         """As if it were all."""
-        return Result(self.raster, self.pixels, 1.0, "", self._own_mask())
-
-    def _own_mask(self) -> memoryview | None:
-        if self.mask is None:
-            return None
-        width, left, top = self.whole.width, self.raster.x - self.whole.x, self.raster.y - self.whole.y
-        starts = range(top * width + left, (top + self.raster.height) * width + left, width)
-        return memoryview(b"".join(self.mask[start : start + self.raster.width] for start in starts))
+        mask = None if self.mask is None else selection.part_of(self.mask, self.whole, self.raster)
+        return Result(self.raster, self.pixels, 1.0, "", mask)
 
 
 class Live:
     """What is shown of one job's result: nothing, for the image in place, which Krita scales in one piece at the end.
 
-    held : called before a piece that is Krita's own
+    in_krita : whether a piece of it that is Krita's own is under way
     layer : what it is shown in, once there is one
     wants_parts : whether the daemon should send any
     """
 
     wants_parts = False
 
-    def __init__(self, source: Source, name: str, factor: float, held: Callable[[], None]) -> None:
+    def __init__(self, source: Source, name: str, factor: float) -> None:
         self.layer: Any = None
-        self._source, self._name, self._factor, self._held = source, name, factor, held
+        self.in_krita = False
+        self._source, self._name, self._factor = source, name, factor
         self._document: Any = None  # that of the layer
         self._parts: deque[_Part] = deque()
         self._shown = QtCore.QRect()
@@ -105,14 +99,14 @@ class Live:
             yield REST
         if self._steps is not None:
             self._steps.cancel()
-            self._steps = None
+            self._steps, self.in_krita = None, False
 
     def leave(self) -> None:
-        """Stop, and go away without a trace. Nothing to do once `close` was called."""
+        """Stop, and go away without a trace. Nothing is left to do once `close` was called."""
         self.stop()
-        if self._scratch is not None and not self._left:
+        if not self._left and (self._scratch is not None or self._steps is not None):
             self._left = True
-            _leave(self._vanish(self._scratch))
+            _leave(self._vanish())
 
     def make_way(self) -> None:
         """Take the layer out, for the result to be put in its place at once."""
@@ -125,6 +119,8 @@ class Live:
 
     def close(self) -> None:
         """Once the result is in its place and drawn."""
+        if self._left:
+            return  # it is going away by itself
         if self._brush is not None:
             self._brush.remove()
         if self._scratch is not None:
@@ -138,11 +134,10 @@ class Live:
             self._steps = Steps(self._show(), progressed=self._progressed, done=self._rested, failed=self._failed)
 
     def _progressed(self, fraction: float) -> None:
-        if fraction == HELD:
-            self._held()
+        self.in_krita = fraction == HELD
 
     def _rested(self, _: object) -> None:
-        self._steps = None
+        self._steps, self.in_krita = None, False
         self._go_on()
 
     def _failed(self, error: Exception) -> None:
@@ -154,7 +149,7 @@ class Live:
         if self._scratch is None:
             yield HELD
             self._scratch = Scratch()
-        if self.layer is None:
+        if self.layer is None and self._parts:
             yield from self._begin(self._scratch, self._parts[0].whole)
         while self._parts and self._brush is not None and not self.closed:
             part = self._parts.popleft()
@@ -174,7 +169,8 @@ class Live:
         """Where a part is shown."""
         raise NotImplementedError
 
-    def _vanish(self, scratch: Scratch) -> Work:
+    def _vanish(self) -> Work:
+        """Go away. May be called with little or nothing there."""
         raise NotImplementedError
 
     def _make(self, scratch: Scratch) -> list[Any]:
@@ -194,7 +190,9 @@ class LiveLayer(Live):
     def _begin(self, scratch: Scratch, whole: Raster) -> Work:
         document = self._source.document
         yield from traceless.rest(document, HELD)  # not in the middle of a stroke
-        above = find(document.rootNode(), self._source.identity) if traceless.is_open(document) else None
+        if self._stopped or not traceless.is_open(document):
+            return
+        above = find(document.rootNode(), self._source.identity)
         if above is None or not scratch.turns or not traceless.can_insert(above.parentNode()):
             self.stop()
             return
@@ -206,7 +204,7 @@ class LiveLayer(Live):
         x, y = corner(self._source, part.whole, part.mask)
         return x + part.raster.x - part.whole.x, y + part.raster.y - part.whole.y
 
-    def _vanish(self, scratch: Scratch) -> Work:
+    def _vanish(self) -> Work:
         yield from self.settled()
         document = self._document
         if document is not None and self._brush is not None and traceless.is_open(document):
@@ -219,7 +217,8 @@ class LiveLayer(Live):
             if traceless.is_open(document):
                 self._brush.remove()
         yield HELD
-        scratch.close()
+        if self._scratch is not None:
+            self._scratch.close()
 
 
 class LiveDocument(Live):
@@ -260,15 +259,17 @@ class LiveDocument(Live):
     def _begin(self, scratch: Scratch, whole: Raster) -> Work:
         factor = self._factor if self._factor != 1.0 else whole.width / self._source.raster.width
         yield HELD
+        if self._stopped:
+            return
         self._document = blank(self._source, factor, self._name)
         self._document.rootNode().setChildNodes(self._make(scratch))
         show(self._document)
-        yield HELD
+        yield from traceless.rest(self._document, HELD)
 
     def _corner(self, part: _Part) -> tuple[int, int]:
         return part.raster.x, part.raster.y
 
-    def _vanish(self, scratch: Scratch) -> Work:
+    def _vanish(self) -> Work:
         yield from self.settled()
         if self._document is not None:
             yield from traceless.rest(self._document)
@@ -280,7 +281,8 @@ class LiveDocument(Live):
                 if was_active:
                     _activate(self._source.document)
         yield HELD
-        scratch.close()
+        if self._scratch is not None:
+            self._scratch.close()
 
 
 LIVE: dict[str, type[Live]] = {"layer": LiveLayer, "document": LiveDocument, "image": Live}

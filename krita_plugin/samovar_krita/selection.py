@@ -101,6 +101,13 @@ def clear_unselected(pixels: bytearray, mask: memoryview, pixel_bytes: int) -> N
         pixels[start:stop] = bytes(stop - start)
 
 
+def part_of(mask: memoryview, whole: Raster, part: Raster) -> memoryview:
+    """The mask of a part of a result, cut out of the mask of the whole."""
+    first = (part.y - whole.y) * whole.width + part.x - whole.x
+    starts = range(first, first + part.height * whole.width, whole.width)
+    return memoryview(b"".join(mask[start : start + part.width] for start in starts))
+
+
 def _around(part: Any, layer: Any) -> Any:
     """The part with a margin, within the layer, beginning on the layer's grid."""
     left, top = (

@@ -115,6 +115,15 @@ def travelled(krita, model, depth, profile, bgra):
     return [255 * value for value in array.array("f", bytes(pixels))][:4], [red, green, blue, alpha]
 
 
+def cut():
+    """A part of a mask whose bytes are numbered."""
+    from samovar_krita.samovar_link.messages import Raster
+    from samovar_krita.selection import part_of
+
+    whole, part = Raster(4, 6, 1, x=-3, y=10), Raster(2, 3, 1, x=-1, y=12)
+    return list(part_of(memoryview(bytes(range(24))), whole, part))
+
+
 def main(*_):
     try:
         from krita import Krita
@@ -123,6 +132,7 @@ def main(*_):
         facts = {" ".join(picture): round_trip(krita, *picture) for picture in PICTURES}
         facts["known"] = known_colour(krita)
         facts["cmyk"] = travelled(krita, "CMYKA", "U8", "", [110, 130, 150, 255])
+        facts["cut"] = cut()
         print("\nSAMOVAR-RUNNER " + json.dumps(facts))
     except BaseException:
         traceback.print_exc()

@@ -60,7 +60,7 @@ def test_any_other_layer_travels_as_floats_and_keeps_every_colour(
 
 def test_the_result_has_the_colour_space_of_the_picture_and_the_source_is_untouched(facts: dict[str, Any]) -> None:
     for picture, found in facts.items():
-        if picture not in ("known", "cmyk"):
+        if picture not in ("known", "cmyk", "cut"):
             assert found["same_space"] and found["source_same"], picture
 
 
@@ -72,3 +72,7 @@ def test_a_known_colour_travels_as_its_srgb_numbers(facts: dict[str, Any]) -> No
 def test_a_cmyk_colour_travels_as_krita_shows_it(facts: dict[str, Any]) -> None:
     sent, shown = facts["cmyk"]
     assert sent == pytest.approx(shown, abs=1.5)
+
+
+def test_a_part_of_a_patch_is_seen_through_its_part_of_the_mask(facts: dict[str, Any]) -> None:
+    assert facts["cut"] == [14, 15, 16, 20, 21, 22]

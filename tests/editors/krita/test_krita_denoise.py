@@ -128,7 +128,10 @@ def test_cancel_on_a_large_layer_leaves_the_saved_picture_as_it_was(
     facts = play.facts
     assert facts["size_shown"] == "selection only: 3496 × 3496 px"
     assert facts["over"] and facts["says"] == "Cancelled." and facts["stage"] == "cleaning", facts
-    assert facts["same"] == [True] * 4, "layers, selection, undo, what is seen"
+    assert facts["same"] == [True] * 4, "layers, selection, undo and redo, what is seen"
+    _, _, width, height = facts["shown"]
+    assert width > 200 and height > 200, "a tile at least"
+    assert facts["shown_same"] == [True] * 4
     before, after = (contents(play.folder / name) for name in ("before.kra", "after.kra"))
     assert sum(len(data) for data in before.values()) > 100_000 and any("layers/" in name for name in before)
     assert list(before) == list(after)

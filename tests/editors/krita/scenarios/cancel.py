@@ -1,4 +1,7 @@
-"""A job on a selected part of a 4096 x 4096 layer is cancelled: the picture is saved before and after."""
+"""Jobs on a 4096 x 4096 layer are cancelled: one on a selected part, and one whose first tiles are seen already.
+
+The picture is saved before and after.
+"""
 
 from krita import InfoObject, Selection
 from samovar_krita import _desk as desk
@@ -59,4 +62,20 @@ def scenario(test):
     yield 1500
     facts["says"] = desk.status
     facts["same"] = [now == then for now, then in zip(state(), before, strict=True)]
+
+    def working():
+        """The layer in work."""
+        return next((each for each in document.rootNode().childNodes() if each.name().startswith("Upscale")), None)
+
+    docker.choose("upscale")
+    docker._form.widget("model").setCurrentIndex(docker._form.widget("model").findData("waifu2x/upconv7-art"))
+    docker.placement_box.setCurrentIndex(docker.placement_box.findData("layer"))
+    yield 300
+    docker.run_button.click()
+    yield from test.until(lambda: desk.job is None or working() is not None, 120)
+    yield 3000
+    facts["shown"] = list(working().bounds().getRect())
+    docker.cancel_button.click()
+    yield 4000
+    facts["shown_same"] = [now == then for now, then in zip(state(), before, strict=True)]
     save("after.kra")

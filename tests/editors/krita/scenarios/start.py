@@ -18,6 +18,7 @@ def scenario(test):
     docker.choose("upscale")
     model = docker._form.widget("model")
     model.setCurrentIndex(model.findData("waifu2x/upconv7-art"))
+    docker.placement_box.setCurrentIndex(docker.placement_box.findData("document"))
     test.gaps.start(lambda: desk.session.state)
     docker.run_button.click()
     yield from test.until(lambda: desk.job is None, 60)

@@ -60,6 +60,7 @@ def scenario(test):
     facts["noise_without_levels"] = form.widget("noise").isEnabled()
     form.widget("model").setCurrentIndex(form.widget("model").findData(MODEL))
     facts["noise_with_levels"] = form.widget("noise").isEnabled()
+    docker.placement_box.setCurrentIndex(docker.placement_box.findData("document"))
     facts["size_shown"] = docker.size_label.text()
 
     # --- layer only

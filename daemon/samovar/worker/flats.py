@@ -69,10 +69,13 @@ class Flats:
 def _is_one_colour(seen: Tensor, context: int) -> Tensor:
     """Whether all that each pixel sees is of one colour. (1, 3, h + 2 * context, w + 2 * context) -> (h, w)"""
     size = 2 * context + 1
-    change = torch.zeros((1, 1, *seen.shape[2:]))
-    change[..., 1:, :] += (seen[..., 1:, :] != seen[..., :-1, :]).any(1, keepdim=True)
-    change[..., :, 1:] += (seen[..., :, 1:] != seen[..., :, :-1]).any(1, keepdim=True)
-    # A change is noted at its lower right pixel; the first row and column of what is seen have none before them.
-    rows = functional.max_pool2d(change, (size, 1), stride=1)
-    found: Tensor = functional.max_pool2d(rows, (1, size), stride=1)[0, 0] == 0
+    down = (seen[..., 1:, :] != seen[..., :-1, :]).any(1, keepdim=True).float()
+    across = (seen[..., :, 1:] != seen[..., :, :-1]).any(1, keepdim=True).float()
+    changes = _largest(down, size - 1, size) + _largest(across, size, size - 1)
+    found: Tensor = changes[0, 0] == 0
     return found
+
+
+def _largest(planes: Tensor, height: int, width: int) -> Tensor:
+    rows = functional.max_pool2d(planes, (height, 1), stride=1)
+    return functional.max_pool2d(rows, (1, width), stride=1)

@@ -1,10 +1,17 @@
-"""One job with the daemon, with an ear for the user all the time."""
+"""One job with the daemon, with an ear for the user all the time.
+
+While the job runs, the connection has a thread of its own. GIMP answers a plug-in's calls when it gets round to it, and
+while it saves a file or runs a filter that takes longer than the daemon waits for a sign of life.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from threading import Event
 
 from samovar_link import (
     Cancel,
@@ -26,6 +33,8 @@ from . import offer
 from .meter import TURN_SECONDS, Meter
 
 _CANCEL_SECONDS = 0.5
+
+_Heard = SimpleQueue[tuple[Progress, list[memoryview]]]
 
 
 def reach(version: str, meter: Meter) -> Client:
@@ -54,11 +63,30 @@ def work(
     Raises RemoteError if it failed, Stopped if the user cancelled. That, and whatever `progressed` raises, cancels the
     job.
     """
+    heard: _Heard = SimpleQueue()
+    unwanted = Event()
+    with ThreadPoolExecutor(1) as thread:
+        ended = thread.submit(_converse, client, run, frames, heard, unwanted)
+        try:
+            while not ended.done():
+                meter.turn()
+                with contextlib.suppress(Empty):
+                    progress, images = heard.get(timeout=TURN_SECONDS)
+                    meter.show(progress)
+                    progressed(progress, images)
+        finally:
+            unwanted.set()
+    return ended.result()
+
+
+def _converse(
+    client: Client, run: Run, frames: Sequence[bytes], heard: _Heard, unwanted: Event
+) -> tuple[Done, list[memoryview]] | None:
+    """The job as the daemon hears of it. Runs in a thread of its own, which alone has the client."""
     client.send(run, frames)
     ended = False
     try:
-        while True:
-            meter.turn()
+        while not unwanted.is_set():
             try:
                 message, images = client.receive(TURN_SECONDS)
             except TimeoutError:
@@ -76,8 +104,8 @@ def work(
             if isinstance(message, Cancelled):
                 return None
             if isinstance(message, Progress):
-                meter.show(message)
-                progressed(message, images)
+                heard.put((message, images))
+        return None
     finally:
         if not ended:
             _cancel(client, run.job)

@@ -24,11 +24,11 @@ RGBA = "R'G'B'A u8"
 
 
 def blocks(desk: Desk, width: int, height: int, kind: str = "RGB_IMAGE") -> tuple[int, int, int]:
-    """A picture in the window: image, layer, window."""
+    """A picture in the window, unlike those before, of which the daemon may remember tiles: image, layer, window."""
     image = desk.gimp.image(width, height)
     desk.gimp.layer(image, "RGB_IMAGE", 40, 30, name="below")
     layer = desk.gimp.layer(image, kind, width, height)
-    desk.gimp.scramble(layer, 3)
+    desk.gimp.scramble(layer, layer)
     desk.gimp.clean(image)
     return image, layer, desk.gimp.show(image)
 

@@ -44,7 +44,7 @@ def upscale() -> tuple[Run, bytes]:
 
 def warmed(peer: Peer, warm: Warm = WARM) -> Warmed:
     peer.send(warm)
-    answer = peer.expect(PATIENCE_SECONDS)
+    answer = peer.wait(PATIENCE_SECONDS)[0]
     assert isinstance(answer, Warmed), answer
     return answer
 
@@ -58,7 +58,7 @@ def run(peer: Peer, request: Run, *frames: bytes) -> tuple[Done, list[bytes], li
 
 def status(peer: Peer) -> StatusReport:
     peer.send(Status())
-    while isinstance(report := peer.expect(), Progress):
+    while isinstance(report := peer.wait()[0], Progress):
         pass
     assert isinstance(report, StatusReport)
     return report
@@ -87,7 +87,7 @@ def test_what_needs_no_model_has_the_worker_started(daemon: Daemon) -> None:
 def test_a_bad_warm_is_refused_and_starts_nothing(daemon: Daemon) -> None:
     with Peer(daemon.connection) as peer:
         peer.send(Warm("upscale", {"model": "no/such"}))
-        refused = peer.expect()
+        refused = peer.wait()[0]
         assert isinstance(refused, Refused) and "upscale.model is 'no/such'" in refused.message
         assert daemon.workers() == []
 
@@ -103,7 +103,7 @@ def test_a_warm_waits_while_jobs_do(daemon: Daemon) -> None:
         worker.send(Cancel(first.job))
         worker.outcome(first.job)
         assert isinstance(worker.outcome(second.job)[0], Done)
-        assert isinstance(dialog.expect(), Warmed)
+        assert isinstance(dialog.wait()[0], Warmed)
 
 
 def test_unloading_all_gives_back_all_memory_because_the_process_is_gone(daemon: Daemon) -> None:
@@ -113,12 +113,12 @@ def test_unloading_all_gives_back_all_memory_because_the_process_is_gone(daemon:
         held = status(peer).models
         assert process.memory_info().rss > 100 << 20
         peer.send(Unload())
-        assert peer.expect() == Unloaded(NAMES, sum(each.size_bytes for each in held))
+        assert peer.wait()[0] == Unloaded(NAMES, sum(each.size_bytes for each in held))
         assert not psutil.pid_exists(process.pid), "it was still there when the answer came"
         report = status(peer)
         assert (report.worker, report.models) == ("none", ())
         peer.send(Unload())
-        assert peer.expect() == Unloaded()
+        assert peer.wait()[0] == Unloaded()
         assert run(peer, *upscale())[0].report.seconds.load > 0
 
 
@@ -131,11 +131,11 @@ def test_one_model_is_unloaded_between_the_tiles_of_a_job_that_does_not_use_it(d
         wait_for_progress(peer)
         pid = status(other).worker_pid
         other.send(Unload(MODEL))
-        unloaded = other.expect(2.0)
+        unloaded = other.wait(2.0)[0]
         assert isinstance(unloaded, Unloaded) and unloaded.models == NAMES and unloaded.size_bytes > 1 << 20
         assert [each.model for each in status(other).models] == ["waifu2x/upconv7-photo"]
         other.send(Unload())
-        assert other.expect(2.0).models == ("waifu2x/upconv7-photo",)
+        assert other.wait(2.0)[0].models == ("waifu2x/upconv7-photo",)
         report = status(other)
         assert report.models == () and report.worker_pid == pid and report.worker == "busy"
         peer.send(Cancel(job.job))
@@ -145,7 +145,7 @@ def test_one_model_is_unloaded_between_the_tiles_of_a_job_that_does_not_use_it(d
 def test_an_unknown_model_is_refused_by_name(shared_daemon: Daemon) -> None:
     with Peer(shared_daemon.connection) as peer:
         peer.send(Unload("no/such"))
-        refused = peer.expect()
+        refused = peer.wait()[0]
         assert isinstance(refused, Refused) and "'no/such'" in refused.message and MODEL in refused.message
 
 
@@ -154,7 +154,7 @@ def test_a_kept_result_outlives_the_worker_whose_memory_it_lies_in(daemon: Daemo
     with Peer(daemon.connection) as peer:
         done, frames, _ = run(peer, dataclasses.replace(request, keep_result=True), pixels)
         peer.send(Unload())
-        assert peer.expect().models == NAMES, "what the run loaded was told before its result"
+        assert peer.wait()[0].models == NAMES, "what the run loaded was told before its result"
         for _ in range(3):  # the next worker's segments have the same numbers
             run(peer, small(), SMALL_PIXELS)
         peer.send(Attach(request.job))

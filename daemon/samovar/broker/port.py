@@ -68,5 +68,5 @@ class Bounds:
     idle_seconds: float = 600.0
     stubborn_seconds: float = 30.0
     kept_bytes: int = 1 << 30
-    kept_results: int = 256
+    kept_results: int = 128
     kept_seconds: float = 600.0

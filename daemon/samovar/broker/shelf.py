@@ -1,7 +1,7 @@
 """The ends of jobs, kept for a client that lost its connection: only of those that asked for it (`Run.keep_result`).
 
 Whether a client got what was sent to it cannot be known, so all are kept alike: for a time, in a number of bytes, and
-in number, because each result is an open file of the worker. The oldest go first. What is larger than the whole shelf
+in number, because each result is two open files of the worker. The oldest go first. What is larger than the whole shelf
 is not kept at all.
 """
 

@@ -8,7 +8,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,22 +38,38 @@ Result = dict[str, Any]
 """{"machine": …, "rows": […]}, JSON values."""
 
 
-def run(rows: Sequence[str] = (), quick: bool = False, quiet: bool = False, sizes: Sizes | None = None) -> Result:
-    """Measure the rows asked for; none means all, less the long ones if it is to be quick."""
+def run(
+    rows: Sequence[str] = (),
+    quick: bool = False,
+    quiet: bool = False,
+    sizes: Sizes | None = None,
+    keep: Callable[[Result], None] = lambda result: None,
+) -> Result:
+    """Measure the rows asked for; none means all, less the long ones if it is to be quick.
+
+    keep : called with what there is after each module, since all of it may take long
+    """
     wanted = rows or [id for id in MODULES if not (quick and id in LONG)]
     modules = list(dict.fromkeys(MODULES[id] for id in MODULES if id in wanted))
-    return _measured(modules, wanted, sizes or (QUICK if quick else FULL), quick, quiet)
+    return _measured(modules, wanted, sizes or (QUICK if quick else FULL), quick, quiet, keep)
 
 
 def run_gpu(quiet: bool = False) -> Result:
     """The rows for a graphics card, which must be there."""
-    return _measured(["gpu"], (), FULL, False, quiet)
+    return _measured(["gpu"], (), FULL, False, quiet, lambda result: None)
 
 
-def _measured(modules: Sequence[str], wanted: Sequence[str], sizes: Sizes, quick: bool, quiet: bool) -> Result:
+def _measured(
+    modules: Sequence[str],
+    wanted: Sequence[str],
+    sizes: Sizes,
+    quick: bool,
+    quiet: bool,
+    keep: Callable[[Result], None],
+) -> Result:
     began = time.perf_counter()
-    facts = machine.describe()
-    found: list[Result] = []
+    facts = machine.describe() | {"quick": quick}
+    result: Result = {"machine": facts, "rows": []}
     with tempfile.TemporaryDirectory(prefix="samovar-bench-") as home:
         plan = Plan(Path(home), sizes, quick, quiet)
         before = os.environ.get("SAMOVAR_HOME")
@@ -65,14 +81,15 @@ def _measured(modules: Sequence[str], wanted: Sequence[str], sizes: Sizes, quick
                 rows = [row.fields() for row in _rows(name, plan, wanted)]
                 for row in rows:
                     row["seconds"] = rounded(time.perf_counter() - at)
-                found += rows
+                result["rows"] += rows
+                facts |= {"load_after": machine.load(), "seconds": round(time.perf_counter() - began)}
+                keep(result)
         finally:
             if before is None:
                 del os.environ["SAMOVAR_HOME"]
             else:
                 os.environ["SAMOVAR_HOME"] = before
-    facts |= {"load_after": machine.load(), "quick": quick, "seconds": round(time.perf_counter() - began)}
-    return {"machine": facts, "rows": found}
+    return result
 
 
 def _rows(module: str, plan: Plan, wanted: Sequence[str]) -> list[Row]:

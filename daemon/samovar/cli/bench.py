@@ -6,6 +6,7 @@ import importlib.util
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -48,10 +49,9 @@ def bench(
             return
         output = output or Path("bench") / f"gpu-{name.replace(' ', '-').lower()}.json"
         result = run.run_gpu(quiet)
+        _keep(result, output)
     else:
-        result = run.run(wanted, quick, quiet)
-    if output is not None:
-        run.write(result, output)
+        result = run.run(wanted, quick, quiet, keep=lambda so_far: _keep(so_far, output))
     if as_json:
         click.echo(json.dumps(result, ensure_ascii=False))
     else:
@@ -68,6 +68,13 @@ def tune(models: tuple[str, ...]) -> None:
     for outcome in measure(models):
         model, runtime, time, said = outcome.words()
         click.echo(f"{model:<32}{runtime:<16}{time:>9}  {said}".rstrip())
+
+
+def _keep(result: dict[str, Any], output: Path | None) -> None:
+    from samovar.bench import run
+
+    if output is not None:
+        run.write(result, output)
 
 
 def _require_extra() -> None:

@@ -102,7 +102,7 @@ def test_the_factor_may_be_any(shared_daemon: Any, drawing: Path, scale: str, si
 def test_the_second_run_from_a_new_process_loads_nothing(home: dict[str, str], drawing: Path) -> None:
     line = ("upscale", drawing, "-o", drawing.with_name("out.png"), *PHOTO, "--json")
     first, second = (json.loads(samovar(home, *line).stdout) for _ in range(2))
-    assert first["seconds"]["load"] > 0.3 > second["seconds"]["load"], "torch alone takes longer to import"
+    assert first["seconds"]["load"] > 0 and second["seconds"]["load"] == 0
     assert first["model"] == second["model"] == "waifu2x/upconv7-photo"
     assert len(first["sha256"]) == 64 and first["tiles"]["total"] >= 1 and first["retries"] == []
     models = json.loads(samovar(home, "ps", "--json").stdout)["models"]

@@ -89,6 +89,22 @@ def test_what_was_found_is_remembered_until_a_version_changes(tmp_path: Path) ->
     assert bench.choose() == PLAIN and bench.loads == 6
 
 
+def test_a_trial_stops_when_it_is_told_to_and_remembers_nothing(tmp_path: Path) -> None:
+    class Stop(BaseException):
+        pass
+
+    def check() -> None:
+        if bench.clock.now > 102:
+            raise Stop
+
+    bench = Bench(tmp_path / "trials.json")
+    bench.runtimes.append(bench.runtime("fast", "f32", 0.1))
+    with pytest.raises(Stop):
+        Trials(bench.runtimes, bench.path, bench.clock).choose(CARD, "", bench.load, False, check)
+    assert not bench.path.exists()  # type: ignore[union-attr]
+    assert bench.choose() == "fast f32"
+
+
 def test_nothing_is_tried_where_there_is_nothing_to_choose() -> None:
     bench = Bench()
     assert bench.choose() == PLAIN and bench.loads == 0

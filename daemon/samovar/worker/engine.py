@@ -88,10 +88,17 @@ class Engine:
         self._forget_tiles(self._pool)
         return left
 
-    def warm(self, operation: str, parameters: Mapping[str, Value], keep_alive_seconds: float) -> tuple[str, ...]:
+    def warm(
+        self,
+        operation: str,
+        parameters: Mapping[str, Value],
+        keep_alive_seconds: float,
+        check: Callable[[], None] = lambda: None,
+    ) -> tuple[str, ...]:
         """Load what a run with these parameters would use; its names as in `LoadedModel`. Raises RemoteErrors.
 
         keep_alive_seconds : how long it stays at least; below 0: for ever
+        check : called now and then; raises if there is something better to do
         """
         found = self._registry.get(operation)
         params = found.parse(parameters, self._catalogue.ids(operation))
@@ -99,7 +106,7 @@ class Engine:
             return ()
         pool, _ = self._ready_pool()
         return tuple(
-            pool.warm(self._catalogue.get(model), variant, keep_alive_seconds)
+            pool.warm(self._catalogue.get(model), variant, keep_alive_seconds, check)
             for model, variant in dict.fromkeys(wanted)
         )
 

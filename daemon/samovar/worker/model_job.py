@@ -27,6 +27,10 @@ Watch = Callable[[Image, Tile, tuple[int, int]], None]
 """Takes finished colour, the tile it is of, and the size (height, width) of the picture that the tile is part of."""
 
 
+SURVEY_SHARE = 0.3
+"""Of the progress of the first piece of a picture; what the survey takes of a piece of usual size."""
+
+
 class _Captured(Exception):
     def __init__(self, image: Image) -> None:
         super().__init__()
@@ -150,7 +154,7 @@ class ModelJob:
 
     def _lease(self, card: ModelCard, variant: str, plain: bool = False) -> Leased:
         seconds = self.run.keep_alive_seconds
-        return self._leases.enter_context(self._pool.lease(card, variant, seconds, self._exact, plain))
+        return self._leases.enter_context(self._pool.lease(card, variant, seconds, self._exact, plain, self.check))
 
     def _through(
         self, leased: Leased, card: ModelCard, variant: str, image: Image, stage: str, shown: Shown | None,
@@ -162,7 +166,8 @@ class ModelJob:
         known = Known(self._cache, identity, self._levels, image.shape[1])
         means = None
         if self.survey is not None and isinstance(leased.network, PoolingNetwork):
-            means = self.survey.means(self, call, leased.network, card, known, rung.held_bytes)
+            with self.part(0.0, SURVEY_SHARE):
+                means = self.survey.means(self, call, leased.network, card, known, rung.held_bytes, stage)
         result, tiles = enlarge(
             image, leased.network, card, lambda fraction: self.progress(fraction, stage), self.wrap, rung.side, view,
             self._finished(image, shown), known, rung.held_bytes, means, self._flats(leased, card, variant),

@@ -23,8 +23,10 @@ from samovar_link.messages import LoadedModel
 BUDGET_BYTES = 2 << 30
 _Key = tuple[str, str, str]
 """Card, variant, runtime."""
-Choose = Callable[[ModelCard, str, Callable[[], Network], bool], Runtime]
-"""(card, variant, how to load it, whether all digits are wanted) -> the runtime to use"""
+Check = Callable[[], None]
+"""Called now and then while there is more to do; raises to stop."""
+Choose = Callable[[ModelCard, str, Callable[[], Network], bool, Check], Runtime]
+"""(card, variant, how to load it, whether all digits are wanted, check) -> the runtime to use"""
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,18 @@ class Pool:
         self._clock = clock
         self._budget_bytes = budget_bytes
         self._plain = plain or eager.RUNTIMES[0]
-        self._choose = choose or (lambda card, variant, load, exact: self._plain)
+        self._choose = choose or (lambda card, variant, load, exact, check: self._plain)
         self._entries: dict[_Key, _Entry] = {}
 
     @contextlib.contextmanager
     def lease(
-        self, card: ModelCard, variant: str, keep_alive_seconds: float, exact: bool = True, plain: bool = False
+        self,
+        card: ModelCard,
+        variant: str,
+        keep_alive_seconds: float,
+        exact: bool = True,
+        plain: bool = False,
+        check: Check = lambda: None,
     ) -> Iterator[Leased]:
         """A network for the time of a `with` block. Raises ModelUnavailable.
 
@@ -80,9 +88,11 @@ class Pool:
         """
         began = self._clock()
         loads = functools.partial(self._load, card, variant, self.device)
-        runtime = self._plain if plain else self._choose(card, variant, loads, exact)
-        entry = self._entries.get((card.id, variant, runtime.id)) or self._loaded(card, variant, runtime)
-        self.load_seconds += self._clock() - began
+        runtime = self._plain if plain else self._choose(card, variant, loads, exact, check)
+        entry = self._entries.get((card.id, variant, runtime.id))
+        if entry is None:
+            entry = self._loaded(card, variant, runtime)
+            self.load_seconds += self._clock() - began
         entry.users += 1
         try:
             yield entry.leased
@@ -108,12 +118,12 @@ class Pool:
                 return
             total -= self._entries.pop(key).size_bytes
 
-    def warm(self, card: ModelCard, variant: str, keep_alive_seconds: float) -> str:
+    def warm(self, card: ModelCard, variant: str, keep_alive_seconds: float, check: Check = lambda: None) -> str:
         """Have a network loaded, for `keep_alive_seconds` at least (below 0: for ever); its name as in `loaded`."""
         held = [entry for key, entry in self._entries.items() if key[:2] == (card.id, variant)]
         left_seconds = max((entry.until - self._clock() for entry in held), default=0.0)
         wanted_seconds = math.inf if keep_alive_seconds < 0 else keep_alive_seconds
-        with self.lease(card, variant, max(left_seconds, wanted_seconds), exact=False):
+        with self.lease(card, variant, max(left_seconds, wanted_seconds), exact=False, check=check):
             pass
         return _name(card.id, variant)
 

@@ -97,6 +97,10 @@ def _address(view: memoryview) -> int:
     return int(numpy.frombuffer(view, numpy.uint8).ctypes.data) if len(view) else 0
 
 
+class _Interrupted(BaseException):
+    """There is something better to do. Like JobCancelled, no library's `except Exception` may eat it."""
+
+
 class Inbox:
     """What the reader thread has for the main thread."""
 
@@ -111,6 +115,11 @@ class Inbox:
     def next(self, patience_seconds: float) -> tuple[Run | Warm | Unload, list[Block]]:
         """What to do next; an `Unload` only says that there are `unloads`. Raises queue.Empty."""
         return self._todo.get(timeout=patience_seconds)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something waits for the main thread."""
+        return not self._todo.empty()
 
     def is_cancelled(self, job: str) -> bool:
         return self._cancelled[job].is_set()
@@ -180,7 +189,10 @@ class Worker:
     def _warm(self, warm: Warm) -> None:
         began = time.monotonic()
         try:
-            names = self._engine.warm(warm.operation, warm.parameters, warm.keep_alive_seconds)
+            names = self._engine.warm(warm.operation, warm.parameters, warm.keep_alive_seconds, self._go_on_warming)
+        except _Interrupted:
+            log.info("warming for %s gave way to something else", warm.operation)
+            names = ()
         except Exception as error:
             remote = _remote_error(error)
             log.error("cannot warm %s: %s", warm.operation, remote, exc_info=error if remote is not error else None)
@@ -189,6 +201,11 @@ class Worker:
         log.info("warm for %s: %s, %.2f s", warm.operation, ", ".join(names) or "no model", time.monotonic() - began)
         self._tell_held()
         self._channel.send(Warmed(warm.operation, names))
+
+    def _go_on_warming(self) -> None:
+        """Between the parts of a trial, which takes seconds: a job must not wait for it."""
+        if self._inbox.has_more:
+            raise _Interrupted
 
     def _unload_due(self) -> None:
         """Drop the models that somebody wants dropped, except what a job uses."""

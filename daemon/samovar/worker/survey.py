@@ -38,7 +38,14 @@ class Survey:
         self._means: dict[int, list[Tensor]] = {}
 
     def means(
-        self, job: ModelJob, call: int, network: PoolingNetwork, card: ModelCard, known: Known, held_bytes: int
+        self,
+        job: ModelJob,
+        call: int,
+        network: PoolingNetwork,
+        card: ModelCard,
+        known: Known,
+        held_bytes: int,
+        stage: str,
     ) -> list[Tensor]:
         """Those for the `call`-th model that the operation applies."""
         if call not in self._means:
@@ -47,7 +54,7 @@ class Survey:
             pieces = [self._piece(job, call, tile, card.multiple) for tile in tiles]
             hits = known.hits
             self._means[call] = pooling.sampled_means(
-                pieces, network, card, known, lambda fraction: job.check(), (False, False)
+                pieces, network, card, known, lambda fraction: job.progress(fraction, stage), (False, False)
             )
             known.hits = hits
         return self._means[call]

@@ -72,20 +72,30 @@ class Trials:
     def plain(self) -> Runtime:
         return self._runtimes[PLAIN]
 
-    def choose(self, card: ModelCard, variant: str, load: Load, exact: bool) -> Runtime:
-        """The fastest runtime; if `exact`, the fastest that computes with all digits."""
+    def choose(
+        self, card: ModelCard, variant: str, load: Load, exact: bool, check: Callable[[], None] = lambda: None
+    ) -> Runtime:
+        """The fastest runtime; if `exact`, the fastest that computes with all digits.
+
+        check : called between tiles; what it raises ends the trial, of which nothing is remembered then
+        """
         if len(self._runtimes) == 1:
             return self.plain()
-        findings = self.remembered(card, variant) or self.measure(card, variant, load)
+        findings = self.remembered(card, variant) or self.measure(card, variant, load, check)
         able = [each for each in findings if not each.refused and (self._runtimes[each.runtime].exact or not exact)]
         return self._runtimes[min(able, key=lambda each: each.seconds).runtime] if able else self.plain()
 
-    def measure(self, card: ModelCard, variant: str, load: Load) -> list[Finding]:
+    def measure(
+        self, card: ModelCard, variant: str, load: Load, check: Callable[[], None] = lambda: None
+    ) -> list[Finding]:
         """Try all runtimes now, and remember what came of it."""
         began = self._clock()
         judge: list[Image] = []
         flats = Flats(functools.cache(load), card)
-        findings = [self._try(runtime, card, load(), flats, judge) for runtime in self._runtimes.values()]
+        findings = []
+        for runtime in self._runtimes.values():
+            check()
+            findings.append(self._try(runtime, card, load(), flats, judge, check))
         self._remember(self._key(card, variant), findings)
         told = ", ".join(
             f"{each.runtime} {each.refused or f'{each.seconds * 1e3:.0f} ms, {each.psnr:.0f} dB'}" for each in findings
@@ -93,14 +103,22 @@ class Trials:
         log.info("tried out %s %s in %.1f s: %s", card.id, variant, self._clock() - began, told)
         return findings
 
-    def _try(self, runtime: Runtime, card: ModelCard, network: Network, flats: Flats, judge: list[Image]) -> Finding:
+    def _try(
+        self,
+        runtime: Runtime,
+        card: ModelCard,
+        network: Network,
+        flats: Flats,
+        judge: list[Image],
+        check: Callable[[], None],
+    ) -> Finding:
         """judge : the plain runtime's results, which it puts there"""
         mend = None if runtime.exact or isinstance(network, StagedNetwork) else flats
         side = STAGED_SIDE if isinstance(network, StagedNetwork) else SIDE
         pictures = (picture(side), flat_picture(side // 2))
         try:
             ready = runtime.prepare(network)
-            results = [enlarge(each, ready, card, flats=mend)[0] for each in pictures]
+            results = [enlarge(each, ready, card, lambda fraction: check(), flats=mend)[0] for each in pictures]
             seconds = self._seconds(pictures[0], ready, card, mend)
         except Unusable as error:
             return Finding(runtime.id, refused=str(error))

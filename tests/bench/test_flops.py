@@ -44,4 +44,4 @@ def test_layers_behind_an_enlargement_count_for_each_of_its_pixels() -> None:
 
 @pytest.mark.slow
 def test_a_matrix_product_has_a_speed() -> None:
-    assert flops.matrix_speed(torch.float32, side=256, seconds=0.05) > 0
+    assert flops.matrix_speed(torch.float32, "cpu", 256, 0.05) > 0

@@ -17,8 +17,9 @@ from samovar import card
 from samovar.bench import contestant, rival, run
 from samovar.bench.memory import SAMPLE_SECONDS, Watch, beyond, resident
 from samovar.bench.ours import Ours
+from samovar.bench.peers import Match
 from samovar.bench.picture import load, photograph, psnr, save, with_stroke
-from samovar.bench.plan import Sizes
+from samovar.bench.plan import Plan, Sizes
 
 UPCONV7 = card.discover().get("waifu2x/upconv7-art")
 
@@ -80,6 +81,21 @@ def test_the_peers_do_the_work_that_we_do(runtime: str) -> None:
     theirs = contestant.tiled(runtime, UPCONV7, side=40)(picture)
     ours = Ours().upscale(picture, UPCONV7.id, UPCONV7.scale)
     assert psnr(theirs, ours) > 60
+
+
+@pytest.mark.slow
+def test_a_match_compares_us_with_every_peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("samovar.bench.flops.PEAK_SECONDS", 0.05)
+    monkeypatch.setattr("samovar.bench.flops.LARGE", 256)
+    plan = Plan(tmp_path, TINY, quiet=True)
+    match = Match(plan, UPCONV7, Ours())
+    match.play()
+    peers = set(contestant.RUNTIMES) - set(match.missing)
+    assert set(match.agreement) == peers
+    assert len(match.figures()) == len(peers) + 1
+    assert all(figure.value > 0 and figure.target for figure in match.figures())
+    assert plan.shares == {UPCONV7.id: match.share()}
+    json.dumps(match.detail())
 
 
 @pytest.mark.slow

@@ -44,21 +44,27 @@ def count(network: torch.nn.Module, side: int) -> int:
 def peak(plan: Plan) -> float:
     """FLOP/s of a large matrix product in the type that is fastest here; the best that this run has seen."""
     for name, dtype in DTYPES.items():
-        plan.peaks[name] = max(plan.peaks.get(name, 0.0), matrix_speed(dtype))
+        plan.peaks[name] = max(plan.peaks.get(name, 0.0), matrix_speed(dtype, "cpu", LARGE, PEAK_SECONDS))
     return max(plan.peaks.values())
 
 
-def matrix_speed(dtype: torch.dtype, device: str = "cpu", side: int = LARGE, seconds: float = PEAK_SECONDS) -> float:
-    """FLOP/s of the best of some products; of small ones only, where large ones would take forever."""
-    best = _product(SMALL, dtype, device)
+def fastest(plan: Plan) -> torch.dtype:
+    """The type in which the machine multiplies fastest."""
+    return DTYPES[max(plan.peaks, key=lambda name: plan.peaks[name])]
+
+
+def matrix_speed(dtype: torch.dtype, device: str, side: int, seconds: float) -> float:
+    """FLOP/s of the best product within some seconds; of small ones only, where large ones would take forever."""
+    best = product_speed(SMALL, dtype, device)
     side = side if 2 * side**3 / best < 4 * seconds else SMALL
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
-        best = max(best, _product(side, dtype, device))
+        best = max(best, product_speed(side, dtype, device))
     return best
 
 
-def _product(side: int, dtype: torch.dtype, device: str) -> float:
+def product_speed(side: int, dtype: torch.dtype, device: str = "cpu") -> float:
+    """FLOP/s of one product, now."""
     a, b = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
     out = torch.mm(a, b)
     _wait(device)

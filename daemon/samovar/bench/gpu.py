@@ -31,7 +31,7 @@ def measure(plan: Plan) -> list[Row]:
     speeds = {model: _speed(model) for model in peers.MODELS}
     needed = {model: flops.per_pixel(card.discover().get(model)) for model in peers.MODELS}
     peaks = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
-    measured = {dtype: flops.matrix_speed(value, "cuda", 8192) for dtype, value in peaks.items()}
+    measured = {dtype: flops.matrix_speed(value, "cuda", 8192, flops.PEAK_SECONDS) for dtype, value in peaks.items()}
     top = max(measured.values())
     return [
         Row(

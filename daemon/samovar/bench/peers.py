@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from samovar import card
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MODELS = ("realesr/animevideo-x4", "waifu2x/upconv7-art", "waifu2x/cunet-art", "realesrgan/anime-x4")
 TARGETS = {"onnxruntime f32": 4.0, "ncnn f32": 3.0, "torch f32": 5.0}
 CANDIDATE_TARGET = 0.9
+PRODUCT = "matrix product"
+"""A contestant of another kind, in FLOP/s: what the machine can do at most, at that time."""
 SIDES = (1024, 768, 512, 384, 256)
 """Less is mostly what lies around a tile, and says little about larger pictures."""
 LEAST_DECIBELS = 35.0
@@ -60,9 +62,9 @@ def side_for(plan: Plan, card: ModelCard) -> int:
 
 
 class Match:
-    """One model, and all who run it in turn."""
+    """One model, and all who run it in turn: `peers`, and always the engine and a large matrix product."""
 
-    def __init__(self, plan: Plan, card: ModelCard, ours: Ours) -> None:
+    def __init__(self, plan: Plan, card: ModelCard, ours: Ours, peers: Sequence[str] = (*TARGETS, "candidate")) -> None:
         self.card = card
         self.side = side_for(plan, card)
         self.speeds: dict[str, list[float]] = {}
@@ -70,12 +72,13 @@ class Match:
         self.agreement: dict[str, float] = {}
         self._plan = plan
         self._ours = ours
+        self._peers = peers
         self._report = Report()
         self._raw = ""
 
     def play(self) -> None:
         """All rounds. In each the contestants get the same picture, and another one begins."""
-        self._plan.say(f"peers: {self.card.id}, {self.side}²")
+        self._plan.say(f"{self.card.id}, {self.side}²")
         contestants = self._contestants()
         for name, contestant in list(contestants.items()):
             try:
@@ -91,10 +94,10 @@ class Match:
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
                 self.speeds.setdefault(name, []).append(contestants[name](picture))
                 time.sleep(PAUSE_SECONDS)
-        self._plan.speeds[self.card.id] = self.speed("samovar")
+        self._plan.shares[self.card.id] = self.share()
 
     def _contestants(self) -> dict[str, Speed]:
-        from . import contestant
+        from . import contestant, flops
         from .candidate import Raw
 
         raw = Raw(self.card, self.side)
@@ -129,19 +132,28 @@ class Match:
 
             return run
 
-        return {"samovar": us, **{name: peer(name) for name in TARGETS}, "candidate": alone}
+        def product(picture: Picture) -> float:
+            return flops.product_speed(flops.LARGE, flops.fastest(self._plan))
+
+        peers = {**{name: peer(name) for name in TARGETS}, "candidate": alone}
+        return {"samovar": us, PRODUCT: product, **{name: peers[name] for name in self._peers}}
 
     def _compare(self, results: dict[str, Picture]) -> None:
         """How well the peers agree with us, once all have finished the same picture."""
-        if "samovar" not in results or len(results) <= len(TARGETS) - len(self.missing):
+        names = [name for name in TARGETS if name in self._peers and name not in self.missing]
+        if not {"samovar", *names} <= set(results):
             return
-        for name in TARGETS:
-            if name in results:
-                self.agreement[name] = psnr(results["samovar"], results[name])
+        self.agreement = {name: psnr(results["samovar"], results[name]) for name in names}
         results.clear()
 
     def speed(self, name: str) -> float:
         return statistics.median(self.speeds[name])
+
+    def share(self) -> float:
+        """FLOP/s through the engine over those of a large matrix product, both at the same time."""
+        from . import flops
+
+        return self.speed("samovar") * flops.per_pixel(self.card) / self.speed(PRODUCT)
 
     def figures(self) -> list[Figure]:
         ours = self.speed("samovar")
@@ -168,7 +180,9 @@ class Match:
             "pixels_per_second": {
                 name: {"median": rounded(self.speed(name)), "all": [rounded(speed) for speed in speeds]}
                 for name, speeds in self.speeds.items()
+                if name != PRODUCT
             },
+            "matrix_product_gflops": rounded(self.speed(PRODUCT) / 1e9),
             "agreement_db": {name: round(value, 1) for name, value in self.agreement.items()},
         }
 
@@ -179,12 +193,12 @@ def _ceilings(plan: Plan, matches: list[Match]) -> str:
 
     best = {name: 0.0 for name in TARGETS}
     for match in matches:
-        most = max(plan.peaks.values()) / flops.per_pixel(match.card)
+        most = match.speed(PRODUCT) / flops.per_pixel(match.card)
         for name in best:
             if name in match.speeds:
                 best[name] = max(best[name], most / match.speed(name))
     ratios = ", ".join(f"{ratio:.1f}x {name}" for name, ratio in best.items() if ratio)
-    return f"{peaks(plan)}; a network at that peak would reach at most {ratios}." if ratios else ""
+    return f"{peaks(plan)}; networks at that peak, at the same time, would reach at most {ratios}." if ratios else ""
 
 
 def peaks(plan: Plan) -> str:

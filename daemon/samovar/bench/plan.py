@@ -44,7 +44,7 @@ class Plan:
 
     home : an empty folder for daemons of its own; SAMOVAR_HOME of this process, too
     peaks : dtype -> FLOP/s of a large matrix product, the best seen so far in this run
-    speeds : model -> input pixels per second through the engine, as far as measured in this run
+    shares : model -> FLOP/s through the engine over those of a large matrix product, as far as this run has them
     """
 
     home: Path
@@ -52,7 +52,7 @@ class Plan:
     quick: bool = False
     quiet: bool = False
     peaks: dict[str, float] = field(default_factory=dict)
-    speeds: dict[str, float] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
 
     def say(self, sentence: str) -> None:
         """What is being done, for who waits."""

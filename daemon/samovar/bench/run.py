@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from samovar_link.errors import DaemonUnavailable, RemoteError
-
 from . import machine
 from .plan import FULL, QUICK, Plan, Sizes
 from .row import Row, rounded
+
+log = logging.getLogger(__name__)
 
 MODULES = {
     "overhead": "overhead",
@@ -96,7 +96,8 @@ def _rows(module: str, plan: Plan, wanted: Sequence[str]) -> list[Row]:
     """What a module measured; of one that failed, rows that say so: the others still count."""
     try:
         rows: list[Row] = importlib.import_module(f"samovar.bench.{module}").measure(plan)
-    except (RemoteError, DaemonUnavailable, OSError, RuntimeError, subprocess.SubprocessError) as error:
+    except Exception as error:  # whatever it is, an hour's measurements are not to be lost for it
+        log.warning("%s failed", module, exc_info=True)
         why = (str(error) or type(error).__name__).splitlines()[0]
         plan.say(f"{module} failed: {why}")
         ids = [id for id, its in MODULES.items() if its == module] or [module]

@@ -301,7 +301,7 @@ def test_an_operation_that_keeps_the_size_keeps_alpha_and_what_is_hidden(case: C
     assert made[hidden].tobytes() == layer[hidden].tobytes()
 
 
-@clause(CASES, layer=layers(), data=st.data())
+@clause(CASES, examples=4, layer=layers(), data=st.data())
 def test_what_is_shown_while_it_comes_is_the_result_and_changes_nothing_of_it(
     case: Case, layer: Pixels, data: st.DataObject
 ) -> None:

@@ -55,7 +55,7 @@ def scenario(test):
     facts["undo"] = before[2]
     docker.run_button.click()
     facts["size_shown"] = docker.size_label.text()
-    yield from test.until(lambda: desk.job is None or desk.job.fraction > 0.06, 120)
+    yield from test.until(lambda: desk.job is None or desk.job.stage == "cleaning", 120)
     facts["stage"] = desk.job.stage if desk.job is not None else f"over: {desk.status}"
     docker.cancel_button.click()
     facts["over"] = desk.job is None

@@ -45,6 +45,18 @@ def scenario(test):
     test.gaps.start(lambda: "")
     yield 1500
     test.facts["idle"] = test.gaps.stop()
+
+    dot = document.createNode("dot", "paintlayer")
+    dot.setPixelData(b"\xff" * 4 * 64, SIDE // 2, SIDE // 2, 8, 8)
+    document.rootNode().addChildNode(dot, document.rootNode().childNodes()[-1])
+    yield 1000
+    test.facts["frame"] = []
+    for _ in range(TIMES):
+        test.gaps.start(lambda: "")
+        for _ in range(8):
+            dot.setBlendingMode("normal")  # draws the layer anew
+            yield 80
+        test.facts["frame"].append(test.gaps.stop()[""])
     for placement in ("layer", "document"):
         test.facts[placement] = []
         for _ in range(TIMES):
@@ -68,6 +80,6 @@ def scenario(test):
                 yield 1500
             document.setActiveNode(source)
             yield 200
-    result = document.rootNode().childNodes()[-1]
+    result = next(each for each in document.rootNode().childNodes() if each.name() == "Identity")
     strip = bytes(result.pixelData(0, SIDE - 16, SIDE, 16))
     test.facts["same_pixels"] = strip == rows

@@ -97,6 +97,7 @@ def clause(
 
     def decorate(property: Callable[..., None]) -> Callable[..., None]:
         @pytest.mark.slow
+        @pytest.mark.timeout(600)  # a dozen pictures through a large network, on a machine that may be busy
         @pytest.mark.parametrize("case", cases, ids=repr)
         def test(case: Case) -> None:
             @settings(

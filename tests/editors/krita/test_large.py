@@ -2,10 +2,10 @@
 
 Measured by a 10 ms timer on Krita's GUI thread. Counted is the time of the thread's own making: what it waited for a
 processor, while other programs had them all, is left out. Each job runs three times, and of each phase that was seen
-more than once the best counts: a stall that the plug-in makes is there every time, one that a busy machine makes is not. Pieces
-named "in Krita" are one call of Krita's own (adding a layer, opening a window), which nobody can cut up from outside:
-they are printed, not asserted. Where parts of the result are drawn, what Krita takes to draw a dot is left out: without
-a GPU each of its frames costs that, a brush's as well.
+more than once the best counts: a stall that the plug-in makes is there every time, one that a busy machine makes is
+not. Pieces named "in Krita" are one call of Krita's own (adding a layer, opening a window), which nobody can cut up
+from outside: they are printed, not asserted. Where parts of the result are drawn, what Krita takes to draw a dot is
+left out: without a GPU each of its frames costs that, a brush's as well.
 """
 
 from __future__ import annotations

@@ -7,9 +7,14 @@ TASSP 29 (1981); the widening is the usual one of Pillow and torch (`antialias=T
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from samovar.worker.image import Image
+
+KERNEL_RADIUS = 2
+"""Pixels of the coarser of the two grids."""
 
 
 def resize(image: Image, height: int, width: int, wrap: tuple[bool, bool] = (False, False)) -> Image:
@@ -18,16 +23,19 @@ def resize(image: Image, height: int, width: int, wrap: tuple[bool, bool] = (Fal
         return image
     if any(wrap):
         return _resize_wrapped(image, height, width, wrap)
+    if image.shape[3] == 1:  # torch 2.13 gets a single column wrong (a single row not): it does not mix its rows
+        return resize(image.expand(-1, -1, -1, 2), height, 2 * width)[..., :width]
     resized: Image = torch.nn.functional.interpolate(image, (height, width), mode="bicubic", antialias=True)
     return resized
 
 
 def _resize_wrapped(image: Image, height: int, width: int, wrap: tuple[bool, bool]) -> Image:
-    """Three periods along each wrapping axis, resized together, the middle one taken."""
+    """As many periods along each wrapping axis as the kernel sees, resized together, the middle one taken."""
     for axis, side in ((0, height), (1, width)):
-        repeats = 3 if wrap[axis] else 1
         sides = [image.shape[2], image.shape[3]]
-        sides[axis] = repeats * side
-        image = resize(torch.cat([image] * repeats, dim=2 + axis), sides[0], sides[1])
-        image = image.narrow(2 + axis, side if wrap[axis] else 0, side)
+        reach = KERNEL_RADIUS * max(1.0, sides[axis] / side) + 1
+        before = math.ceil(reach / sides[axis]) if wrap[axis] else 0
+        sides[axis] = (2 * before + 1) * side
+        image = resize(torch.cat([image] * (2 * before + 1), dim=2 + axis), sides[0], sides[1])
+        image = image.narrow(2 + axis, before * side, side)
     return image.contiguous()

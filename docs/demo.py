@@ -1,4 +1,5 @@
-"""`make demo`: draw a picture, upscale it twice from two separate processes, show before and after, print the seconds.
+"""`make demo`: draw a picture, upscale it and its mirror image and it again, each from a process of its own, show before and
+after, print the seconds.
 
     python docs/demo.py [FOLDER]          FOLDER defaults to demo/
 
@@ -31,8 +32,11 @@ def main(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     source, result = folder / "drawing.png", folder / "drawing-4x.png"
     source.write_bytes(drawing.render(drawing.scene(), WIDTH))
-    print(f"Upscaling {source} {SCALE}x with {MODEL}, twice, each time from a new process ...", flush=True)
-    runs = [upscale(source, result) for _ in range(2)]
+    mirrored = folder / "drawing-mirrored.png"
+    pyvips.Image.new_from_file(str(source)).fliphor().pngsave(str(mirrored))
+    print(f"Upscaling {source} {SCALE}x with {MODEL}, its mirror image, and it again, each from a new process ...")
+    sys.stdout.flush()
+    runs = [upscale(each, result) for each in (source, mirrored, source)]
     before_after(source, result).pngsave(str(folder / "before-after.png"))
     print(table(runs))
     print(f"\nBefore and after: {folder / 'before-after.png'}")
@@ -60,13 +64,15 @@ def upscale(source: Path, result: Path) -> dict[str, Any]:
 
 def table(runs: list[dict[str, Any]]) -> str:
     """Seconds by stage, one column a run. A first run that loaded nothing met a daemon that was already warm."""
-    names = ["cold" if runs[0]["seconds"]["load"] else "warm already", "warm"]
-    lines = [f"{'seconds':22}" + "".join(f"{name:>14}" for name in names)]
+    names = ["cold" if runs[0]["seconds"]["load"] else "warm already", "warm", "the same again"]
+    lines = [f"{'seconds':22}" + "".join(f"{name:>16}" for name in names)]
     for stage in STAGES:
-        lines.append(f"{stage:22}" + "".join(f"{run['seconds'][stage]:14.3f}" for run in runs))
-    lines.append(f"{'whole process':22}" + "".join(f"{run['process']:14.3f}" for run in runs))
+        lines.append(f"{stage:22}" + "".join(f"{run['seconds'][stage]:16.3f}" for run in runs))
+    lines.append(f"{'whole process':22}" + "".join(f"{run['process']:16.3f}" for run in runs))
     how = runs[-1]
-    lines.append(f"on {how['device']}, {how['runtime']} {how['dtype']}, {how['tiles']['total']} tiles")
+    known = "/".join(str(run["tiles"]["cached"]) for run in runs)
+    total = how["tiles"]["total"]
+    lines.append(f"on {how['device']}, {how['runtime']} {how['dtype']}, {total} tiles, of which known already: {known}")
     return "\n".join(lines)
 
 

@@ -38,7 +38,7 @@ from samovar.worker.known import Unusable
 log = logging.getLogger(__name__)
 
 MIN_PSNR = 45.0
-SIDE, STAGED_SIDE = 160, 64
+SIDE, STAGED_SIDE = 96, 64
 """Of the picture that is sent through; networks that work in stages are slow and see far."""
 ENOUGH_SECONDS = 1.0
 """A run that takes longer is not repeated."""

@@ -31,7 +31,7 @@ class Figure:
     @property
     def target_words(self) -> str:
         """As the table shows it, "≥ 4 x"; "" where there is none."""
-        return "" if self.target is None else f"{'≥' if self.at_least else '≤'} {rounded(self.target):g} {self.unit}"
+        return "" if self.target is None else f"{'≥' if self.at_least else '≤'} {self.target:.4g} {self.unit}"
 
 
 @dataclass(frozen=True)

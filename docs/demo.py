@@ -1,5 +1,5 @@
-"""`make demo`: draw a picture, upscale it and its mirror image and it again, each from a process of its own, show before and
-after, print the seconds.
+"""`make demo`: draw a picture and upscale it; then its mirror image, and it again, each time from a new process. Shows
+before and after, and prints the seconds.
 
     python docs/demo.py [FOLDER]          FOLDER defaults to demo/
 

@@ -52,6 +52,13 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
         time.sleep(0.01)
 
 
+def test_a_name_may_be_used_again_as_soon_as_its_job_is_over(shared_daemon: Daemon) -> None:
+    with Peer(shared_daemon.connection) as peer:
+        for _ in range(300):
+            answer, frames, _ = peer.run(small(job="again"), SMALL_PIXELS)
+            assert isinstance(answer, Done) and frames == [SMALL_PIXELS]
+
+
 @pytest.mark.parametrize("dtype", DTYPE_BYTES)
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_pixels_of_every_type_come_back_as_they_went(shared_daemon: Daemon, dtype: str, channels: int) -> None:

@@ -121,12 +121,14 @@ class Inbox:
         """Whether something waits for the main thread."""
         return not self._todo.empty()
 
-    def is_cancelled(self, job: str) -> bool:
-        return self._cancelled[job].is_set()
+    def cancelled(self, job: str) -> threading.Event:
+        """Set once the job is to stop. To be taken when the job begins: another one may have its name after it."""
+        return self._cancelled[job]
 
-    def forget(self, job: str) -> None:
-        """The job is over."""
-        del self._cancelled[job]
+    def forget(self, job: str, event: threading.Event) -> None:
+        """The job is over, and its client may have sent the next one of that name already."""
+        if self._cancelled.get(job) is event:
+            del self._cancelled[job]
 
     def _read(self) -> None:
         try:
@@ -215,14 +217,14 @@ class Worker:
             self._tell_held()
             self._channel.send(Unloaded(names, size_bytes))
 
-    def _is_cancelled(self, job: str) -> bool:
+    def _is_cancelled(self, event: threading.Event) -> bool:
         """Asked between two tiles; so this is where others are served who need not wait for the job's end."""
         self._unload_due()
-        return self._inbox.is_cancelled(job)
+        return event.is_set()
 
     def _run(self, run: Run, inputs: list[Block]) -> None:
-        memory = Memory(self._pool, inputs)
-        job = Job(run, functools.partial(self._report, memory), lambda: self._is_cancelled(run.job), memory.allocate)
+        memory, cancelled = Memory(self._pool, inputs), self._inbox.cancelled(run.job)
+        job = Job(run, functools.partial(self._report, memory), lambda: self._is_cancelled(cancelled), memory.allocate)
         began = time.monotonic()
         try:
             result = self._engine.execute(run, [block.view for block in inputs], job)
@@ -241,7 +243,7 @@ class Worker:
                 log.error("job %s traceback", run.job, exc_info=error)
             self._channel.send(Failed(run.job, remote.code, remote.message, remote.hint))
         finally:
-            self._inbox.forget(run.job)
+            self._inbox.forget(run.job, cancelled)
             memory.release()
 
     def _report(self, memory: Memory, progress: Progress, pixels: Sequence[memoryview]) -> None:

@@ -66,9 +66,11 @@ def scenario(test):
 
         yield from test.until(there, 60)
         assert desk.job is not None, desk.status
-        yield 300  # for Krita to draw
         node = layer(NAME, where())
-        found, box = facts.setdefault(placement, {}), node.bounds()
+        found = facts.setdefault(placement, {})
+        found["first"] = list(node.bounds().getRect())
+        yield 300  # for Krita to draw
+        box = node.bounds()
         found["box"] = list(box.getRect())
         alphas = bytes(node.pixelData(*box.getRect()))[3::4]
         found["share"] = (len(alphas) - alphas.count(0)) / (4 * WIDTH * HEIGHT)

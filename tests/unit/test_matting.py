@@ -6,7 +6,18 @@ import pytest
 import torch
 from laboratory import noise
 
-from samovar.worker.matting import over, separate
+from samovar.worker.image import Alpha, Image
+from samovar.worker.matting import known, over, solve
+from samovar.worker.tiling import Wrap
+
+
+def separate(
+    black: Image, white: Image, source: Alpha, typical: Image, wrap: Wrap = (False, False)
+) -> tuple[Image, Alpha]:
+    """As the frame does it: what is certain, then the rest."""
+    alpha = known(source, *black.shape[-2:], wrap)
+    solve(black, white, typical, alpha)
+    return black, alpha
 
 
 def picture(height: int = 40, width: int = 30, channels: int = 3) -> tuple[torch.Tensor, torch.Tensor]:

@@ -34,7 +34,7 @@ class Engine:
     """clock : seconds that never go back, for keep-alive and the report; load : how networks are got, for tests
 
     trials : file that remembers which runtime is fastest for which model; None: the plain one for all
-    cache_bytes : of finished tiles that are remembered
+    cache_bytes : of finished tiles that are remembered; None leaves it to the cache
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Engine:
         clock: Callable[[], float] = time.monotonic,
         load: Callable[[ModelCard, str, str], Network] | None = None,
         trials: Path | None = None,
-        cache_bytes: int = 1 << 30,
+        cache_bytes: int | None = None,
     ) -> None:
         self.device = device
         self._load = load
@@ -166,7 +166,7 @@ class Engine:
             from samovar.worker.trial import Trials
 
             choose = Trials(runtimes.discover(), self._trials).choose
-        self._cache = TileCache(self._cache_bytes)
+        self._cache = TileCache() if self._cache_bytes is None else TileCache(self._cache_bytes)
         self._pool = Pool(self.device, self._load or networks.load, self._clock, choose)
         return self._pool, self._clock() - began
 

@@ -42,22 +42,11 @@ def over(image: Image, alpha: Alpha, background: float) -> Image:
     return image * alpha + background * (1 - alpha)
 
 
-def separate(
-    black: Image, white: Image, source: Alpha, typical: Image, wrap: Wrap = (False, False)
-) -> tuple[Image, Alpha]:
-    """Colour and alpha of which `black` and `white` are the composites. Writes the colour into `black`.
+def known(source: Alpha, height: int, width: int, wrap: Wrap = (False, False)) -> Alpha:
+    """Alpha of the given size where it is certain, UNKNOWN elsewhere.
 
-    black, white, typical : (1, C, H, W), 0..1; typical : colour of the neighbourhood
     source : alpha before the operation, of any size
     """
-    height, width = black.shape[-2:]
-    alpha = known(source, height, width, wrap)
-    solve(black, white, typical, alpha)
-    return black, alpha
-
-
-def known(source: Alpha, height: int, width: int, wrap: Wrap = (False, False)) -> Alpha:
-    """Alpha of the given size where it is certain, UNKNOWN elsewhere."""
     alpha = torch.full((1, 1, height, width), UNKNOWN)
     for value in (0.0, 1.0):
         flat = functional.interpolate(_flat(source, value, wrap), (height, width), mode="nearest") > 0
@@ -66,7 +55,10 @@ def known(source: Alpha, height: int, width: int, wrap: Wrap = (False, False)) -
 
 
 def solve(black: Image, white: Image, typical: Image, alpha: Alpha) -> None:
-    """Find alpha where it is UNKNOWN, and colour everywhere. Writes them into `alpha` and `black`."""
+    """Find alpha where it is UNKNOWN, and colour everywhere. Writes them into `alpha` and `black`.
+
+    black, white : (1, C, H, W), 0..1, the composites; typical : likewise, colour of the neighbourhood
+    """
     for top in range(0, black.shape[2], BAND_ROWS):
         band = slice(top, top + BAND_ROWS)
         k, w, near, opacity = (plane[0, :, band] for plane in (black, white, typical, alpha))

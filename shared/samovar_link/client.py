@@ -56,6 +56,7 @@ ENDPOINT_SECONDS = 5.0
 
 _BLOCKING_BUDGET = 0.05
 _WAIT_SECONDS = 0.25
+_ASK_SECONDS = 0.05
 _CANCEL_SECONDS = 0.5
 _CONNECT_PAUSE = 0.005
 _START = "start it again with: samovar serve --detach"
@@ -138,29 +139,36 @@ class Client:
     def run(
         self, run: Run, frames: Sequence[Buffer] = (),
         on_progress: Callable[[Progress, list[memoryview]], None] | None = None,
+        unwanted: Callable[[], bool] = lambda: False,
     ) -> tuple[Done | Cancelled, list[memoryview]]:  # fmt: skip
         """Send a job and wait for its end. Messages that belong to anything else are dropped meanwhile.
+
+        unwanted : asked several times a second; true cancels the job and ends the wait with `Cancelled`
 
         Raises RemoteError if it failed. Whatever `on_progress` raises (or Ctrl-C) cancels the job and comes through.
         """
         self.send(run, frames)
-        return self._wait_for_end(run.job, "Run", on_progress, kept=run.keep_result)
+        return self._wait_for_end(run.job, "Run", on_progress, unwanted, kept=run.keep_result)
 
     def attach(
         self, job: str, on_progress: Callable[[Progress, list[memoryview]], None] | None = None
     ) -> tuple[Done | Cancelled, list[memoryview]]:
         """Take up a job whose connection was lost and wait for its end, as `run` does. Raises UnknownJob as well."""
         self.send(Attach(job))
-        return self._wait_for_end(job, "Attach", on_progress, kept=True)
+        return self._wait_for_end(job, "Attach", on_progress, lambda: False, kept=True)
 
     def _wait_for_end(
-        self, job: str, request: str, on_progress: Callable[[Progress, list[memoryview]], None] | None, *, kept: bool
-    ) -> tuple[Done | Cancelled, list[memoryview]]:
+        self, job: str, request: str, on_progress: Callable[[Progress, list[memoryview]], None] | None,
+        unwanted: Callable[[], bool], *, kept: bool,
+    ) -> tuple[Done | Cancelled, list[memoryview]]:  # fmt: skip
         """kept : the daemon is told when the result is here, so that it needs to keep it no longer"""
         ended = False
         try:
-            while True:
-                message, images = self.receive(None)
+            while not unwanted():
+                try:
+                    message, images = self.receive(_ASK_SECONDS)
+                except TimeoutError:
+                    continue
                 if isinstance(message, Refused) and message.kind == request:
                     ended = True
                     raise remote_error(message.code, message.message, message.hint)
@@ -173,6 +181,7 @@ class Client:
                     return message, images
                 if isinstance(message, Progress) and on_progress is not None:
                     on_progress(message, images)
+            return Cancelled(job), []
         finally:
             if not ended:
                 self._give_up(job)

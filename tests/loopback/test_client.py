@@ -235,6 +235,13 @@ def test_run_reports_progress_of_its_own_job_only(router: Router, client: Client
     assert seen == [(0.5, b"x")]
 
 
+def test_a_job_that_is_no_longer_wanted_is_cancelled_though_nothing_comes(router: Router, client: Client) -> None:
+    router.handler = lambda *_: []
+    answers = iter([False, False, True])
+    assert client.run(Run("a", "x"), unwanted=lambda: next(answers)) == (Cancelled("a"), [])
+    pump_until(client, lambda: router.heard[-1] == Cancel("a"))
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_whatever_on_progress_raises_cancels_the_job(
     router: Router, client: Client, error: type[BaseException]

@@ -13,28 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from threading import Event
 
-from samovar_link import (
-    Cancel,
-    Cancelled,
-    Client,
-    DaemonStarter,
-    DaemonUnavailable,
-    Done,
-    Failed,
-    Progress,
-    Refused,
-    Run,
-    connect,
-    daemon_command,
-)  # fmt: skip
-from samovar_link.errors import remote_error
+from samovar_link import Client, DaemonStarter, DaemonUnavailable, Done, Progress, Run, connect, daemon_command
 
 from . import offer
 from .meter import TURN_SECONDS, Meter
-
-_CANCEL_SECONDS = 0.5
-
-_Heard = SimpleQueue[tuple[Progress, list[memoryview]]]
 
 
 def reach(version: str, meter: Meter) -> Client:
@@ -63,10 +45,10 @@ def work(
     Raises RemoteError if it failed, Stopped if the user cancelled. That, and whatever `progressed` raises, cancels the
     job.
     """
-    heard: _Heard = SimpleQueue()
+    heard: SimpleQueue[tuple[Progress, list[memoryview]]] = SimpleQueue()
     unwanted = Event()
-    with ThreadPoolExecutor(1) as thread:
-        ended = thread.submit(_converse, client, run, frames, heard, unwanted)
+    with ThreadPoolExecutor(1) as thread:  # which alone has the client from here on
+        ended = thread.submit(client.run, run, frames, lambda *said: heard.put(said), unwanted.is_set)
         try:
             while not ended.done():
                 meter.turn()
@@ -76,45 +58,5 @@ def work(
                     progressed(progress, images)
         finally:
             unwanted.set()
-    return ended.result()
-
-
-def _converse(
-    client: Client, run: Run, frames: Sequence[bytes], heard: _Heard, unwanted: Event
-) -> tuple[Done, list[memoryview]] | None:
-    """The job as the daemon hears of it. Runs in a thread of its own, which alone has the client."""
-    client.send(run, frames)
-    ended = False
-    try:
-        while not unwanted.is_set():
-            try:
-                message, images = client.receive(TURN_SECONDS)
-            except TimeoutError:
-                continue
-            if isinstance(message, Refused) and message.kind == "Run":
-                ended = True
-                raise remote_error(message.code, message.message, message.hint)
-            if getattr(message, "job", None) != run.job:
-                continue
-            ended = isinstance(message, (Done, Cancelled, Failed))
-            if isinstance(message, Failed):
-                raise remote_error(message.code, message.message, message.hint)
-            if isinstance(message, Done):
-                return message, images
-            if isinstance(message, Cancelled):
-                return None
-            if isinstance(message, Progress):
-                heard.put((message, images))
-        return None
-    finally:
-        if not ended:
-            _cancel(client, run.job)
-
-
-def _cancel(client: Client, job: str) -> None:
-    """Get a Cancel out before the connection is closed, also when the end of a large frame is still before it."""
-    end = time.monotonic() + _CANCEL_SECONDS
-    with contextlib.suppress(DaemonUnavailable):
-        client.send(Cancel(job))
-        while client.wants_write and time.monotonic() < end:
-            client.pump()
+    message, images = ended.result()
+    return (message, images) if isinstance(message, Done) else None

@@ -20,7 +20,9 @@ from typing import Any
 
 from . import canvas, selection, viewport
 from .canvas import Source, Unsuitable
-from .live import LIVE
+from .live import Live
+from .live_document import LiveDocument
+from .live_layer import LiveLayer
 from .placement import PLACEMENTS, Result
 from .samovar_link import RemoteError
 from .samovar_link.errors import remote_error
@@ -33,6 +35,9 @@ READING, WAITING, RUNNING, PLACING, ENDED = "reading", "waiting", "running", "pl
 
 _READ, _PLACE = 0.05, 0.95
 """The progress bar's parts: reading below the one, placing above the other, the daemon's own progress between."""
+
+LIVE: dict[str, type[Live]] = {"layer": LiveLayer, "document": LiveDocument, "image": Live}
+"""By placement."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ Rules:
    job goes on without.
 2. It leaves no step of undo, and when it is taken away nothing of it is left (`traceless.py`).
 3. Whatever it does takes short turns, and a job that ends does not wait for it: it goes away by itself.
+
+Here is what all ways of showing it have in common; `live_layer.py` and `live_document.py` are the ways.
 """
 
 from __future__ import annotations
@@ -16,11 +18,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from krita import Krita
-
 from . import selection, traceless
-from .canvas import Source, Unsuitable
-from .placement import Result, blank, corner, find, prepared, show
+from .canvas import Source
+from .placement import Result, prepared
 from .qt import QtCore
 from .samovar_link.messages import Raster
 from .steps import HELD, REST, Steps, Work
@@ -34,7 +34,7 @@ _leaving: set[Steps] = set()
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """A part of a result; `mask` is that of the whole."""
 
     raster: Raster
@@ -64,7 +64,7 @@ class Live:
         self.in_krita = False
         self._source, self._name, self._factor = source, name, factor
         self._document: Any = None  # that of the layer
-        self._parts: deque[_Part] = deque()
+        self._parts: deque[Part] = deque()
         self._shown = QtCore.QRect()
         self._scratch: Scratch | None = None
         self._brush: Brush | None = None
@@ -83,7 +83,7 @@ class Live:
         mask : of a patch, how much of each pixel of `whole` was selected
         """
         if not self._stopped:
-            self._parts.append(_Part(part, whole, pixels, mask))
+            self._parts.append(Part(part, whole, pixels, mask))
             while sum(each.raster.size_bytes for each in self._parts) > _WAITING_BYTES and len(self._parts) > 1:
                 self._parts.popleft()
             self._go_on()
@@ -165,7 +165,7 @@ class Live:
         """Put an empty layer and the brush in; or `stop`."""
         raise NotImplementedError
 
-    def _corner(self, part: _Part) -> tuple[int, int]:
+    def _corner(self, part: Part) -> tuple[int, int]:
         """Where a part is shown."""
         raise NotImplementedError
 
@@ -179,122 +179,6 @@ class Live:
         self.layer.setLocked(True)
         self._handle, self._brush = scratch.handle(self.layer), Brush(self._document, scratch)
         return [self._brush.node, self.layer]
-
-
-class LiveLayer(Live):
-    """In the source's document, above the source."""
-
-    wants_parts = True
-    _active: Any = None
-
-    def _begin(self, scratch: Scratch, whole: Raster) -> Work:
-        document = self._source.document
-        yield from traceless.rest(document, HELD)  # not in the middle of a stroke
-        if self._stopped or not traceless.is_open(document):
-            return
-        above = find(document.rootNode(), self._source.identity)
-        if above is None or not scratch.turns or not traceless.can_insert(above.parentNode()):
-            self.stop()
-            return
-        self._document, self._active = document, document.activeNode()
-        traceless.insert(self._make(scratch), above)
-        yield from traceless.keep_active(document, self._active)
-
-    def _corner(self, part: _Part) -> tuple[int, int]:
-        x, y = corner(self._source, part.whole, part.mask)
-        return x + part.raster.x - part.whole.x, y + part.raster.y - part.whole.y
-
-    def _vanish(self) -> Work:
-        yield from self.settled()
-        document = self._document
-        if document is not None and self._brush is not None and traceless.is_open(document):
-            active = document.activeNode()
-            self.make_way()
-            if active in (None, self.layer, self._brush.node):
-                yield from traceless.keep_active(document, self._active)
-            yield from self._brush.draw(self._shown)
-            yield from traceless.rest(document)
-            if traceless.is_open(document):
-                self._brush.remove()
-        yield HELD
-        if self._scratch is not None:
-            self._scratch.close()
-
-
-class LiveDocument(Live):
-    """In a new document, which is closed if no result comes."""
-
-    wants_parts = True
-
-    def finish(self, result: Result) -> Work:
-        """Write what differs."""
-        assert self._brush is not None
-        yield from self._correct(result, self._brush)
-        yield from traceless.rest(self._document)
-        yield HELD
-        self._check()
-        self.layer.setLocked(False)
-        self.close()
-        self._document.setModified(True)
-        return self.layer
-
-    def _correct(self, result: Result, brush: Brush) -> Work:
-        raster, first = result.raster, None
-        for top, rows, strip in prepared(self._document, self.layer, result):
-            self._check()
-            place = (raster.x, raster.y + top, raster.width, rows)
-            if bytes(self.layer.pixelData(*place)) != bytes(strip):
-                self.layer.setPixelData(strip, *place)
-                first = top if first is None else first
-            done = top + rows
-            if first is not None and (done - first >= traceless.SIDE or done == raster.height):
-                yield from brush.draw(QtCore.QRect(raster.x, raster.y + first, raster.width, done - first))
-                first = None
-            yield done / raster.height
-
-    def _check(self) -> None:
-        if self.closed:
-            raise Unsuitable("The new picture was closed before its result came.")
-
-    def _begin(self, scratch: Scratch, whole: Raster) -> Work:
-        factor = self._factor if self._factor != 1.0 else whole.width / self._source.raster.width
-        yield HELD
-        if self._stopped:
-            return
-        self._document = blank(self._source, factor, self._name)
-        self._document.rootNode().setChildNodes(self._make(scratch))
-        show(self._document)
-        yield from traceless.rest(self._document, HELD)
-
-    def _corner(self, part: _Part) -> tuple[int, int]:
-        return part.raster.x, part.raster.y
-
-    def _vanish(self) -> Work:
-        yield from self.settled()
-        if self._document is not None:
-            yield from traceless.rest(self._document)
-            yield HELD
-            if traceless.is_open(self._document):
-                was_active = Krita.instance().activeDocument() == self._document
-                self._document.setModified(False)  # so that Krita does not ask
-                self._document.close()
-                if was_active:
-                    _activate(self._source.document)
-        yield HELD
-        if self._scratch is not None:
-            self._scratch.close()
-
-
-LIVE: dict[str, type[Live]] = {"layer": LiveLayer, "document": LiveDocument, "image": Live}
-"""By placement."""
-
-
-def _activate(document: Any) -> None:
-    window = Krita.instance().activeWindow()
-    for view in window.views() if window is not None else ():
-        if view.document() == document:
-            view.setVisible()
-            return
 
 
 def _leave(work: Work) -> None:

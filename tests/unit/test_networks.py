@@ -16,6 +16,7 @@ from samovar.networks import StagedNetwork, rrdb
 from samovar.weights import files
 from samovar.worker import pooling, staging
 from samovar.worker.enlarge import enlarge
+from samovar.worker.passage import Passage
 from samovar.worker.tiling import Tile, cut, for_network
 
 CATALOGUE = card.discover()
@@ -89,10 +90,10 @@ def test_tiles_equal_the_whole(model: str, wrap: tuple[bool, bool]) -> None:
     its = CATALOGUE.get(model)
     network = networks.load(its, next(iter(its.weights)))
     image = hard_picture(90, 117)
-    whole, number = enlarge(image, network, its, wrap=wrap, side=1000)
+    whole, number = enlarge(image, Passage(network, its, wrap=wrap, side=1000))
     assert number == 1
     for side in (32, 60):
-        tiled, number = enlarge(image, network, its, wrap=wrap, side=side)
+        tiled, number = enlarge(image, Passage(network, its, wrap=wrap, side=side))
         assert number > 1
         torch.testing.assert_close(tiled, whole, atol=0.1 / 255, rtol=0)
 
@@ -113,7 +114,7 @@ def test_stages_in_tiles_equal_the_whole_network(wrap: tuple[bool, bool]) -> Non
     seen = seen[:, :, extra[0] : seen.shape[2] - extra[0], extra[1] : seen.shape[3] - extra[1]]
     down, right = (4 * (each - network.finish_halo) for each in context)
     plain = network(seen)[:, :, down : down + 4 * 33, right : right + 4 * 40].clamp(0, 1)
-    tiled, _ = enlarge(image, network, its, wrap=wrap, side=64)
+    tiled, _ = enlarge(image, Passage(network, its, wrap=wrap, side=64))
     torch.testing.assert_close(tiled, plain, atol=0.1 / 255, rtol=0)
 
 
@@ -122,11 +123,11 @@ def test_pieces_of_a_picture_too_large_to_hold_differ_by_less_than_a_level(monke
     its = CATALOGUE.get("realesrgan/anime-x4")
     network = networks.load(its, "")
     image = hard_picture(32, 48)
-    whole, number = enlarge(image, network, its)
+    whole, number = enlarge(image, Passage(network, its))
     assert number == 1
     monkeypatch.setattr(staging, "PIECE_SIDE", 32)
     told: list[float] = []
-    pieces, number = enlarge(image, network, its, told.append, held_bytes=0)
+    pieces, number = enlarge(image, Passage(network, its, told.append, held_bytes=0))
     assert number == 2 and told == sorted(told) and len(told) > 15
     assert (pieces - whole).abs().max() <= 1 / 255
 
@@ -138,9 +139,9 @@ def test_cunet_in_tiles_equals_the_plain_network_on_the_whole_picture(model: str
     network = networks.load(its, next(iter(its.weights)))
     image = hard_picture(88, 116)
     plain = network(for_network(cut(image, Tile(0, 0, 88, 116), its))).clamp(0, 1)
-    tiled, _ = enlarge(image, network, its, side=40)
+    tiled, _ = enlarge(image, Passage(network, its, side=40))
     torch.testing.assert_close(tiled, plain, atol=0.1 / 255, rtol=0)
-    own, _ = enlarge(image[:, :, :40, :40], network, its)  # what a tile with means of its own would give
+    own, _ = enlarge(image[:, :, :40, :40], Passage(network, its))  # what a tile with means of its own would give
     part = slice(0, 32 * its.scale)
     assert (own[:, :, part, part] - plain[:, :, part, part]).abs().max() > 0.2 / 255
 
@@ -150,12 +151,12 @@ def test_a_picture_too_large_to_hold_takes_its_means_from_a_sample(monkeypatch: 
     its = CATALOGUE.get("waifu2x/cunet-art")
     network = networks.load(its, "")
     image = torch.from_numpy(smooth(200, 232, dtype="f32")).permute(2, 0, 1)[None].contiguous()
-    exact, _ = enlarge(image, network, its, side=64)
+    exact, _ = enlarge(image, Passage(network, its, side=64))
     monkeypatch.setattr(pooling, "SAMPLE_SIDE", 40)
     held_bytes = 8 * (40 + 36) ** 2 * network.held_bytes
     assert len(pooling.sample(image, network, its, held_bytes)) == 8
     told: list[float] = []
-    sampled, _ = enlarge(image, network, its, told.append, side=64, held_bytes=held_bytes)
+    sampled, _ = enlarge(image, Passage(network, its, told.append, side=64, held_bytes=held_bytes))
     assert (sampled - exact).abs().max() <= 2 / 255
     assert not torch.equal(sampled, exact)
     assert told == sorted(told) and told[-1] == 1.0

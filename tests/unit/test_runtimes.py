@@ -17,6 +17,7 @@ from samovar.runtimes import Runtime, eager, openvino
 from samovar.worker.enlarge import enlarge
 from samovar.worker.flats import Flats
 from samovar.worker.image import Image
+from samovar.worker.passage import Passage
 from samovar.worker.trial import MIN_PSNR, flat_picture, psnr
 
 pytestmark = [pytest.mark.slow]
@@ -69,12 +70,12 @@ def test_a_runtime_comes_close_to_the_plain_one_and_keeps_flat_areas_flat(model:
         ready = runtime.prepare(load(model))
         flats = None if runtime.exact else Flats(lambda: plain(model), its)
         for image in (photo(), lines()):
-            ours = enlarge(image, ready, its, flats=flats)[0]
-            exact = enlarge(image, plain(model), its)[0]
+            ours = enlarge(image, Passage(ready, its, flats=flats))[0]
+            exact = enlarge(image, Passage(plain(model), its))[0]
             assert psnr(ours, exact) >= (90 if runtime.exact else MIN_PSNR)
         flat = flat_picture(16)
         levels, wanted = (
-            (enlarge(flat, network, its, flats=mend)[0] * 255 + 0.5).floor()
+            (enlarge(flat, Passage(network, its, flats=mend))[0] * 255 + 0.5).floor()
             for network, mend in ((ready, flats), (plain(model), None))
         )
         assert torch.equal(levels, wanted)  # Compact itself answers some colours with two levels
@@ -87,7 +88,7 @@ def test_tiles_equal_the_whole_on_every_runtime(model: str, runtime: Runtime) ->
     with torch.inference_mode():
         ready = runtime.prepare(load(model))
         image = torch.from_numpy(noise(20, 24, 3, dtype="f32")).permute(2, 0, 1)[None].contiguous()
-        whole, tiled = (enlarge(image, ready, its, side=side)[0] for side in (64, 12))
+        whole, tiled = (enlarge(image, Passage(ready, its, side=side))[0] for side in (64, 12))
     assert (whole - tiled).abs().max() <= (1 / 255 if runtime.exact else 4 / 255)
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from laboratory import Smear, noise, smear_card
 
 from samovar.worker.enlarge import enlarge
+from samovar.worker.passage import Passage
 from samovar.worker.tiling import beyond, layout
 
 sides = st.integers(1, 70)
@@ -49,28 +50,28 @@ def picture(height: int, width: int, channels: int = 3) -> torch.Tensor:
 @pytest.mark.parametrize("wrap", [(False, False), (True, False), (True, True)])
 def test_tiles_of_any_size_give_the_same_pixels(size: tuple[int, int], wrap: tuple[bool, bool]) -> None:
     image, network, card = picture(*size), Smear(), smear_card()
-    whole, number = enlarge(image, network, card, wrap=wrap, side=1000)
+    whole, number = enlarge(image, Passage(network, card, wrap=wrap, side=1000))
     assert number == 1 and whole.shape[2:] == (2 * size[0], 2 * size[1])
     for side in (1, 5, 16):
-        tiled, _ = enlarge(image, network, card, wrap=wrap, side=side)
+        tiled, _ = enlarge(image, Passage(network, card, wrap=wrap, side=side))
         torch.testing.assert_close(tiled, whole, atol=1e-6, rtol=0)
 
 
 def test_a_wrapped_picture_repeats_without_a_seam() -> None:
     image, network, card = picture(9, 11), Smear(), smear_card()
-    once, _ = enlarge(image, network, card, wrap=(True, True))
-    thrice, _ = enlarge(image.repeat(1, 1, 3, 3), network, card)
+    once, _ = enlarge(image, Passage(network, card, wrap=(True, True)))
+    thrice, _ = enlarge(image.repeat(1, 1, 3, 3), Passage(network, card))
     torch.testing.assert_close(once, thrice[:, :, 18:36, 22:44], atol=1e-6, rtol=0)
 
 
 def test_gray_goes_through_as_equal_channels() -> None:
     gray = picture(20, 20, channels=1)
-    colour, _ = enlarge(gray.expand(-1, 3, -1, -1), Smear(), smear_card())
-    alone, _ = enlarge(gray, Smear(), smear_card())
+    colour, _ = enlarge(gray.expand(-1, 3, -1, -1), Passage(Smear(), smear_card()))
+    alone, _ = enlarge(gray, Passage(Smear(), smear_card()))
     torch.testing.assert_close(alone, colour[:, :1], atol=1e-6, rtol=0)
 
 
 def test_every_tile_tells_how_far_the_work_is() -> None:
     told: list[float] = []
-    _, number = enlarge(picture(40, 40), Smear(), smear_card(), told.append, side=20)
+    _, number = enlarge(picture(40, 40), Passage(Smear(), smear_card(), told.append, side=20))
     assert number == 4 and told == [0.0, 0.25, 0.5, 0.75, 1.0]

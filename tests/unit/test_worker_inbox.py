@@ -6,7 +6,7 @@ import queue
 
 from samovar.channel import Said
 from samovar.segment import Block
-from samovar.worker.process import Inbox
+from samovar.worker.inbox import Inbox
 from samovar_link.messages import Cancel, Run
 
 

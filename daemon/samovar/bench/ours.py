@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from samovar import card, operation
+from samovar import card, operation, runtimes
 from samovar.worker.engine import Engine
 from samovar.worker.job import Job
 from samovar_link import discovery
@@ -20,7 +20,9 @@ class Ours:
     def __init__(self, device: str = "cpu") -> None:
         self.report = Report()
         """Of the last run."""
-        self._engine = Engine(operation.discover(), card.discover(), device, trials=discovery.home() / "trials.json")
+        self._engine = Engine(
+            operation.discover(), card.discover(), device, trials=discovery.home() / runtimes.TRIALS_FILE
+        )
         self._memory = np.empty(0, np.uint8)
 
     def upscale(self, picture: Picture, model: str, scale: int) -> Picture:

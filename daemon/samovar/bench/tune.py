@@ -36,7 +36,7 @@ def tune(models: Sequence[str] = ()) -> Iterator[Outcome]:
     import torch
 
     catalogue = card.discover()
-    trials = Trials(runtimes.discover(), discovery.home() / "trials.json")
+    trials = Trials(runtimes.discover(), discovery.home() / runtimes.TRIALS_FILE)
     for its in [catalogue.get(model) for model in models] or list(catalogue):
         for variant in its.weights:
             with torch.inference_mode():

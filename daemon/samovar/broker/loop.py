@@ -19,7 +19,8 @@ from samovar.broker.heap import Heap
 from samovar.broker.intake import Offer
 from samovar.broker.mover import Mover
 from samovar.broker.port import Bounds, Identity
-from samovar.broker.worker import COMMAND, WorkerProcess, WorkerSlot
+from samovar.broker.worker import WorkerSlot
+from samovar.broker.worker_process import COMMAND, WorkerProcess
 from samovar.segment import SegmentPool
 
 log = logging.getLogger(__name__)

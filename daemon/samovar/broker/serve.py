@@ -26,7 +26,7 @@ from samovar.broker.heap import Heap
 from samovar.broker.intake import Offer
 from samovar.broker.loop import Loop
 from samovar.broker.port import Bounds, Identity
-from samovar.broker.worker import COMMAND
+from samovar.broker.worker_process import COMMAND
 from samovar_link import discovery
 from samovar_link.discovery import ConnectionFile
 from samovar_link.errors import DaemonUnavailable

@@ -1,25 +1,22 @@
-"""The worker as a child process: started at the first job, watched, ended.
+"""Where the worker is in the daemon, or will be: started at the first job, watched, ended.
 
-`WorkerProcess` is one life of it; `WorkerSlot` is the place such a process has in the daemon, empty or not, and what
-the dispatcher talks to. A job whose pixels are still being copied, or whose worker is still importing torch, is simply
-on its way: the channel holds it until it is read.
+`WorkerProcess` is one life of it; `WorkerSlot` is the place such a process has, and what the dispatcher talks to. A job
+whose pixels are still being copied, or whose worker is still importing torch, is simply on its way: the channel holds
+it until it is read.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from samovar.broker.job import Pixels
 from samovar.broker.mover import Mover
-from samovar.channel import Channel, Ready, Said
+from samovar.broker.worker_process import COMMAND, WorkerProcess
+from samovar.channel import Ready, Said
 from samovar.segment import Block, SegmentPool
 from samovar_link.errors import BadRequest, InternalError, OutOfMemory, ProtocolError, RemoteError
 from samovar_link.messages import (
@@ -37,100 +34,7 @@ from samovar_link.messages import (
 )  # fmt: skip
 
 log = logging.getLogger(__name__)
-worker_log = logging.getLogger("samovar.worker")
-
-COMMAND = (sys.executable, "-m", "samovar.worker.process")
 _END_SECONDS = 3.0
-_EXIT_SECONDS = 0.1  # the loop stands still so long at most
-_READ_BYTES = 1 << 16
-_LAST_READS = 16
-
-
-class WorkerProcess:
-    """A running worker: its process, the channel to it, and its stderr, which goes to the log line by line."""
-
-    def __init__(self, command: Sequence[str], pool: SegmentPool) -> None:
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs:
-                self.process = _start(command, theirs)
-        except BaseException:
-            ours.close()
-            raise
-        ours.setblocking(False)
-        self._stderr = self.process.stderr
-        if self._stderr is not None:
-            os.set_blocking(self._stderr.fileno(), False)  # type: ignore[attr-defined,unused-ignore]  # not on Windows
-        self.channel = Channel(ours, pool)
-        self.ready = False
-        self._tail = b""
-        self._closed = False
-
-    def descriptors(self) -> list[int]:
-        """What to poll: the channel, then stderr if it is ours to read."""
-        return [self.channel.fileno(), *([self._stderr.fileno()] if self._stderr else [])]
-
-    def read_log(self) -> bool:
-        """Pass on what it wrote to stderr; False when it has closed it."""
-        if self._stderr is None:
-            return False
-        try:
-            data = os.read(self._stderr.fileno(), _READ_BYTES)
-        except BlockingIOError:
-            return True
-        *lines, self._tail = (self._tail + data).split(b"\n")
-        if not data:
-            lines, self._tail = [self._tail], b""
-        for line in lines:
-            _log_line(line.decode(errors="replace").rstrip())
-        return bool(data)
-
-    def close(self) -> None:
-        """Hang up: the worker sees the end of the channel and exits."""
-        if not self._closed:
-            self._closed = True
-            for _ in range(_LAST_READS):  # bounded: a child of the worker may hold its end open and write on
-                if not self.read_log():
-                    break
-            self.channel.close()
-            if self._stderr is not None:
-                self._stderr.close()
-
-    def reason(self) -> str:
-        """Why it ended, in words. It is ending or has ended, for its channel is closed."""
-        try:
-            code = self.process.wait(timeout=_EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return "it hung up"
-        if code < 0:
-            return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        return f"exit code {code}"
-
-
-def _start(command: Sequence[str], channel: socket.socket) -> subprocess.Popen[bytes]:
-    """Start it and hand it its end of the channel: as a descriptor, on Windows (not tested yet) through its stdin."""
-    broker_pid = str(os.getpid())
-    if sys.platform == "win32":
-        process = subprocess.Popen([*command, "stdin", broker_pid], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        assert process.stdin is not None
-        with process.stdin:
-            process.stdin.write(channel.share(process.pid))
-        return process
-    return subprocess.Popen(
-        [*command, str(channel.fileno()), broker_pid],
-        pass_fds=[channel.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C in the daemon's terminal is for the daemon, which ends the worker
-    )  # fmt: skip
-
-
-def _log_line(line: str) -> None:
-    level, _, text = line.partition(" ")
-    number = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}.get(level)
-    if number is not None:
-        worker_log.log(number, "%s", text)
-    elif line:
-        worker_log.warning("%s", line)
 
 
 @dataclass

@@ -57,5 +57,7 @@ def discover() -> tuple[Runtime, ...]:
 
 
 VARIABLE = "SAMOVAR_RUNTIME"
+TRIALS_FILE = "trials.json"
+"""In Samovar's folder: which runtime is fastest for which model here."""
 PLAIN = "torch f32"
 """What the others are compared with, and what is always there."""

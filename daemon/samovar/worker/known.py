@@ -35,18 +35,18 @@ class Known:
     hits : tiles found in the cache
     """
 
-    def __init__(self, cache: TileCache | None = None, identity: str = "", levels: int = 0, channels: int = 3) -> None:
+    def __init__(self, cache: TileCache | None = None, identity: str = "", levels: int = 0) -> None:
         self.hits = 0
         self._cache = cache
-        self._identity = f"{identity} {levels} {channels}"
+        self._identity = f"{identity} {levels}"
         self._levels = levels
-        self._channels = channels
 
-    def tile(self, compute: Callable[[], Tensor], seen: Tensor, *parts: Tensor | bytes | str) -> Image:
-        """The network's output for what it sees, (1, 3, h, w) -> (1, C, h, w), settled; computed if it is not known."""
-        key = self.key(seen, *parts)
+    def tile(self, compute: Callable[[], Tensor], seen: Tensor, channels: int, *parts: Tensor) -> Image:
+        """The network's output for what it sees, (1, 3, h, w) -> (1, channels, h', w'), settled; computed if it is not
+        known."""
+        key = self.key(seen, str(channels), *parts)
         found = self.find(key)
-        return self.settle(compute(), float(seen.max()), key) if found is None else found
+        return self.settle(compute(), float(seen.max()), channels, key) if found is None else found
 
     def key(self, *parts: Tensor | bytes | str) -> bytes:
         """Empty where nothing is remembered."""
@@ -59,15 +59,16 @@ class Known:
         self.hits += 1
         return self._restored(found[0])
 
-    def settle(self, output: Tensor, brightest: float, key: bytes) -> Image:
-        """An output within 0..1, in the picture's channels, rounded, and remembered under a key. Raises Unusable.
+    def settle(self, output: Tensor, brightest: float, channels: int, key: bytes) -> Image:
+        """An output within 0..1, rounded, and remembered under a key. Raises Unusable.
 
         brightest : the largest value of what the network saw
+        channels : of the picture; the mean of all, if it has one
         """
         output = output.float()
         _check(output, brightest)
         output = output.clamp(0, 1)
-        if self._channels == 1:
+        if channels == 1:
             output = output.mean(1, keepdim=True)
         output = output.contiguous()
         array: Array = output.numpy()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from samovar.card import Catalogue, ModelCard
 from samovar.networks import PoolingNetwork, StagedNetwork
 from samovar.runtimes import PLAIN
 from samovar.worker import ladder
-from samovar.worker.enlarge import HELD_BYTES, Finished, enlarge
+from samovar.worker.enlarge import Finished, enlarge
 from samovar.worker.flats import Flats
 from samovar.worker.image import LEVELS, Image
 from samovar.worker.job import Job
 from samovar.worker.known import Known
+from samovar.worker.passage import HELD_BYTES, Passage
 from samovar.worker.pool import Leased, Pool
 from samovar.worker.survey import Survey
 from samovar.worker.tile_cache import TileCache
@@ -162,16 +164,15 @@ class ModelJob:
     ) -> Image:  # fmt: skip
         height, width = image.shape[-2:]
         view = self.view and (self.view[0] * height, self.view[1] * width, self.view[2] * height, self.view[3] * width)
-        identity = f"{card.weights[variant].sha256} {leased.runtime.id}"
-        known = Known(self._cache, identity, self._levels, image.shape[1])
-        means = None
+        known = Known(self._cache, f"{card.weights[variant].sha256} {leased.runtime.id}", self._levels)
+        passage = Passage(
+            leased.network, card, lambda fraction: self.progress(fraction, stage), self.wrap, rung.side, view, known,
+            rung.held_bytes, flats=self._flats(leased, card, variant),
+        )  # fmt: skip
         if self.survey is not None and isinstance(leased.network, PoolingNetwork):
             with self.part(0.0, SURVEY_SHARE):
-                means = self.survey.means(self, call, leased.network, card, known, rung.held_bytes, stage)
-        result, tiles = enlarge(
-            image, leased.network, card, lambda fraction: self.progress(fraction, stage), self.wrap, rung.side, view,
-            self._finished(image, shown), known, rung.held_bytes, means, self._flats(leased, card, variant),
-        )  # fmt: skip
+                passage = replace(passage, means=self.survey.means(self, call, leased.network, passage))
+        result, tiles = enlarge(image, passage, self._finished(image, shown))
         self.tiles += tiles
         self.cached += known.hits
         self.runtime = leased.runtime.id

@@ -14,8 +14,9 @@ other programs do it, gave 97/255 on the last one. Pictures up to about 0.6 mega
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import cast
 
 import torch
@@ -23,67 +24,45 @@ from torch import Tensor
 
 from samovar.card import ModelCard
 from samovar.networks import Pooling, PoolingNetwork
-from samovar.worker.flats import Flats
 from samovar.worker.image import Image
-from samovar.worker.known import Known
-from samovar.worker.tiling import Tile, View, Wrap, cut, for_network, in_view_first, layout
+from samovar.worker.passage import Passage
+from samovar.worker.tiling import Tile, Wrap, cut, for_network, in_view_first, layout
 
 SAMPLE_SIDE = 128
 GOLDEN_RATIO = 0.6180339887498949
 
-Done = Callable[[float], None]
 Steps = Generator[Tensor, Tensor, Tensor]
 Piece = tuple[Image, Tile]
 """A picture, and a tile of it."""
 
 
 def outputs(
-    image: Image,
-    network: PoolingNetwork,
-    card: ModelCard,
-    tiles: Sequence[Tile],
-    known: Known,
-    held_bytes: int,
-    done: Done,
-    wrap: Wrap = (False, False),
-    view: View | None = None,
-    means: Sequence[Tensor] | None = None,
-    flats: Flats | None = None,
+    image: Image, network: PoolingNetwork, passage: Passage, tiles: Sequence[Tile]
 ) -> Iterator[tuple[Tile, Image]]:
     """Each tile with the network's output for it; the view changes the order of the output alone, not the means."""
-    share = 0.0
-    if means is None and sum(held(network, card, tile) for tile in tiles) <= held_bytes:
-        yield from _together(image, network, card, tiles, known, done, wrap, view, flats)
+    means, card, done, share = passage.means, passage.card, passage.done, 0.0
+    if means is None and sum(held(network, card, tile) for tile in tiles) <= passage.held_bytes:
+        yield from _together(image, network, passage, tiles)
         return
     if means is None:
-        some = [(image, tile) for tile in sample(image, network, card, held_bytes)]
+        some = [(image, tile) for tile in sample(image, network, card, passage.held_bytes)]
         share = len(some) / (len(some) + len(tiles))
-        means = sampled_means(some, network, card, known, lambda fraction: done(share * fraction), wrap)
-
-    def compute(seen: Tensor, means: Sequence[Tensor]) -> Tensor:
-        output: Tensor = network(seen, means)
-        return flats.mend(seen, output, means) if flats is not None else output
-
-    for index, tile in enumerate(in_view_first(tiles, view)):
+        sampling = dataclasses.replace(passage, done=lambda fraction: done(share * fraction))
+        means = sampled_means(some, network, sampling)
+    for index, tile in enumerate(in_view_first(tiles, passage.view)):
         done(share + (1 - share) * index / len(tiles))
-        seen = for_network(cut(image, tile, card, wrap))
-        yield tile, known.tile(functools.partial(compute, seen, means), seen, *means)
+        seen = for_network(cut(image, tile, card, passage.wrap))
+        compute = functools.partial(passage.output, seen, means)
+        yield tile, passage.known.tile(compute, seen, image.shape[1], *means)
 
 
 def _together(
-    image: Image,
-    network: PoolingNetwork,
-    card: ModelCard,
-    tiles: Sequence[Tile],
-    known: Known,
-    done: Done,
-    wrap: Wrap,
-    view: View | None,
-    flats: Flats | None,
+    image: Image, network: PoolingNetwork, passage: Passage, tiles: Sequence[Tile]
 ) -> Iterator[tuple[Tile, Image]]:
+    known, done, wrap = passage.known, passage.done, passage.wrap
     picture = known.key(image, str((wrap, tiles[0])))
     keys = {tile: known.key(picture, str(tile)) for tile in tiles}
-    ordered = in_view_first(tiles, view)
+    ordered = in_view_first(tiles, passage.view)
     found = {tile: known.find(keys[tile]) for tile in tiles}
     if all(each is not None for each in found.values()):
         yield from ((tile, cast(Image, found[tile])) for tile in ordered)
@@ -91,26 +70,24 @@ def _together(
     known.hits = 0
     brightest = float(image.max())
     pieces = [(image, tile) for tile in tiles]
-    runs = _begin(pieces, network, card, wrap)
-    means = _advance(pieces, network, runs, done, wrap)
+    runs = _begin(pieces, network, passage)
+    means = _advance(pieces, network, passage, runs)
     behind = network.poolings[-1].work
     run_of = dict(zip(tiles, runs, strict=True))
     for index, tile in enumerate(ordered):
         done(behind + (1 - behind) * index / len(tiles))
-        output = _finish(run_of[tile], means[-1])
-        if flats is not None:
-            output = flats.mend(cut(image, tile, card, wrap).expand(-1, 3, -1, -1), output, means)
-        yield tile, known.settle(output, brightest, keys[tile])
+        seen = cut(image, tile, passage.card, wrap).expand(-1, 3, -1, -1)
+        output = passage.mended(seen, _finish(run_of[tile], means[-1]), means)
+        yield tile, known.settle(output, brightest, image.shape[1], keys[tile])
 
 
-def sampled_means(
-    pieces: Sequence[Piece], network: PoolingNetwork, card: ModelCard, known: Known, done: Done, wrap: Wrap
-) -> list[Tensor]:
+def sampled_means(pieces: Sequence[Piece], network: PoolingNetwork, passage: Passage) -> list[Tensor]:
     """The means (1, C) at each pooling, formed over some tiles only."""
+    known, card, wrap = passage.known, passage.card, passage.wrap
 
     def form() -> list[Tensor]:
-        runs = _begin(pieces, network, card, wrap)
-        means = _advance(pieces, network, runs, done, wrap)
+        runs = _begin(pieces, network, passage)
+        means = _advance(pieces, network, passage, runs)
         for run in runs:
             run.close()
         return means
@@ -118,27 +95,25 @@ def sampled_means(
     return known.numbers(form, *(known.key(cut(image, tile, card, wrap)) for image, tile in pieces))
 
 
-def _begin(pieces: Sequence[Piece], network: PoolingNetwork, card: ModelCard, wrap: Wrap) -> list[Steps]:
+def _begin(pieces: Sequence[Piece], network: PoolingNetwork, passage: Passage) -> list[Steps]:
     """Nothing is cut or computed before a run's first `next`."""
     light = len(pieces) > 1
 
     def run(image: Image, tile: Tile) -> Steps:
-        return (yield from network.steps(for_network(cut(image, tile, card, wrap)), light))
+        return (yield from network.steps(for_network(cut(image, tile, passage.card, passage.wrap)), light))
 
     return [run(*piece) for piece in pieces]
 
 
-def _advance(
-    pieces: Sequence[Piece], network: PoolingNetwork, runs: list[Steps], done: Done, wrap: Wrap
-) -> list[Tensor]:
+def _advance(pieces: Sequence[Piece], network: PoolingNetwork, passage: Passage, runs: Sequence[Steps]) -> list[Tensor]:
     """Take all runs to the last pooling. Returns the means at each; the last ones are yet to be sent."""
     means: list[Tensor] = []
     behind = 0.0
     for index, pooling in enumerate(network.poolings):
         total, cells = torch.zeros(0), 0
         for number, (run, (image, tile)) in enumerate(zip(runs, pieces, strict=True)):
-            done(behind + (pooling.work - behind) * number / len(pieces))
-            own = _own_cells(run.send(means[-1]) if index else next(run), pooling, tile, image, wrap)
+            passage.done(behind + (pooling.work - behind) * number / len(pieces))
+            own = _own_cells(run.send(means[-1]) if index else next(run), pooling, tile, image, passage.wrap)
             total = own.sum((2, 3), dtype=torch.float64) + (total if cells else 0)
             cells += own.shape[2] * own.shape[3]
         means.append((total / cells).float())

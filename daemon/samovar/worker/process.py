@@ -1,9 +1,8 @@
 """The worker's process: takes jobs from the channel, runs them one after the other, answers. Between them it warms and
 unloads models.
 
-Two threads. The main one computes. The other reads the channel, so that a `Cancel` is seen while the main one is in
-the middle of a job, and so that the process ends at once when the broker is gone. Only the main thread touches the
-engine and the device.
+Two threads. The main one computes, and alone touches the engine and the device. The other reads the channel (see
+`inbox`).
 
 Here is the worker's one place that catches everything: whatever an operation raises becomes `Failed`, and the next
 job finds a working worker.
@@ -23,15 +22,16 @@ import threading
 import time
 from collections.abc import Sequence
 
-from samovar import card, operation
-from samovar.channel import Channel, Held, Ready, Said
+from samovar import card, operation, runtimes
+from samovar.channel import Channel, Held, Ready
 from samovar.segment import Block, SegmentPool
 from samovar.worker.engine import Engine
+from samovar.worker.inbox import Inbox
 from samovar.worker.job import Job, JobCancelled, Result
+from samovar.worker.memory import Memory
 from samovar_link import discovery
 from samovar_link.errors import InternalError, OutOfMemory, RemoteError
 from samovar_link.messages import (
-    Cancel,
     Cancelled,
     Done,
     Failed,
@@ -40,8 +40,6 @@ from samovar_link.messages import (
     Raster,
     Refused,
     Run,
-    Stop,
-    Unload,
     Unloaded,
     Warm,
     Warmed,
@@ -52,109 +50,8 @@ log = logging.getLogger(__name__)
 _EXPIRE_SECONDS = 1.0
 
 
-class Memory:
-    """The shared memory of one job: what its pixels came in and what its result lies in.
-
-    An operation sees memoryviews; which segment one belongs to is found by its address.
-    """
-
-    def __init__(self, pool: SegmentPool, inputs: Sequence[Block]) -> None:
-        self._pool = pool
-        self._blocks = list(inputs)
-
-    def allocate(self, size_bytes: int) -> memoryview:
-        block = self._pool.take(size_bytes)
-        self._blocks.append(block)
-        return block.view
-
-    def block_of(self, view: memoryview) -> Block:
-        """The block a result lies in, or a copy of it in shared memory if it lies elsewhere."""
-        flat = view.cast("B")
-        start = _address(flat)
-        for block in self._blocks:
-            if block.address == start and len(block) == len(flat):
-                return block
-        copy = self._pool.take(len(flat))
-        copy.view[:] = flat
-        self._blocks.append(copy)
-        return copy
-
-    def give_away(self, view: memoryview) -> Block:
-        """The block that memory from `allocate` lies in; it is the caller's from now on."""
-        block = self.block_of(view)
-        self._blocks.remove(block)
-        return block
-
-    def release(self) -> None:
-        for block in self._blocks:
-            block.release()
-        self._blocks.clear()
-
-
-def _address(view: memoryview) -> int:
-    import numpy
-
-    return int(numpy.frombuffer(view, numpy.uint8).ctypes.data) if len(view) else 0
-
-
 class _Interrupted(BaseException):
     """There is something better to do. Like JobCancelled, no library's `except Exception` may eat it."""
-
-
-class Inbox:
-    """What the reader thread has for the main thread."""
-
-    def __init__(self, channel: Channel) -> None:
-        self.unloads: queue.SimpleQueue[Unload] = queue.SimpleQueue()
-        """Taken between the tiles of a job, too."""
-        self._channel = channel
-        self._todo: queue.SimpleQueue[tuple[Run | Warm | Unload, list[Block]]] = queue.SimpleQueue()
-        self._cancelled: dict[str, threading.Event] = {}  # of every job that came and is not over
-        threading.Thread(target=self._read, name="channel", daemon=True).start()
-
-    def next(self, patience_seconds: float) -> tuple[Run | Warm | Unload, list[Block]]:
-        """What to do next; an `Unload` only says that there are `unloads`. Raises queue.Empty."""
-        return self._todo.get(timeout=patience_seconds)
-
-    @property
-    def has_more(self) -> bool:
-        """Whether something waits for the main thread."""
-        return not self._todo.empty()
-
-    def cancelled(self, job: str) -> threading.Event:
-        """Set once the job is to stop. To be taken when the job begins: another one may have its name after it."""
-        return self._cancelled[job]
-
-    def forget(self, job: str, event: threading.Event) -> None:
-        """The job is over, and its client may have sent the next one of that name already."""
-        if self._cancelled.get(job) is event:
-            del self._cancelled[job]
-
-    def _read(self) -> None:
-        try:
-            while True:
-                for message, blocks in self._channel.receive():
-                    self._take(message, blocks)
-        except EOFError:
-            os._exit(0)  # nobody is left to compute for, and the main thread may be deep inside a kernel
-        except BaseException:
-            log.exception("the channel to the broker broke")
-            os._exit(1)
-
-    def _take(self, message: Said, blocks: list[Block]) -> None:
-        if isinstance(message, Run):
-            self._cancelled[message.job] = threading.Event()
-            self._todo.put((message, blocks))
-        elif isinstance(message, Cancel):
-            if (event := self._cancelled.get(message.job)) is not None:
-                event.set()
-        elif isinstance(message, Unload):
-            self.unloads.put(message)
-            self._todo.put((message, blocks))
-        elif isinstance(message, Warm):
-            self._todo.put((message, blocks))
-        elif isinstance(message, Stop):
-            os._exit(0)
 
 
 class Worker:
@@ -313,7 +210,7 @@ def main(descriptor: str, broker_pid: int) -> None:
     pool = SegmentPool(1, time.monotonic)
     channel = Channel(_open_channel(descriptor), pool)
     inbox = Inbox(channel)
-    engine = Engine(operation.discover(), card.discover(), trials=discovery.home() / "trials.json")
+    engine = Engine(operation.discover(), card.discover(), trials=discovery.home() / runtimes.TRIALS_FILE)
     channel.send(Ready(engine.device))
     Worker(channel, inbox, pool, engine).serve()
 

@@ -24,35 +24,24 @@ from torch import Tensor
 from samovar.card import ModelCard
 from samovar.networks import StagedNetwork
 from samovar.worker.image import Image
-from samovar.worker.known import Known
-from samovar.worker.tiling import Tile, View, Wrap, cut, for_network, in_view_first, layout
+from samovar.worker.passage import Done, Passage
+from samovar.worker.tiling import Tile, Wrap, cut, for_network, in_view_first, layout
 
 PIECE_SIDE = 768
 """Of the pieces of a picture that is too large to hold; with 96 around, that is 2.4 times what is kept of it."""
 
-Done = Callable[[float], None]
 
-
-def outputs(
-    image: Image,
-    network: StagedNetwork,
-    card: ModelCard,
-    side: int,
-    known: Known,
-    held_bytes: int,
-    done: Done,
-    wrap: Wrap = (False, False),
-    view: View | None = None,
-) -> Iterator[tuple[Tile, Image]]:
+def outputs(image: Image, network: StagedNetwork, passage: Passage, side: int) -> Iterator[tuple[Tile, Image]]:
     """Tiles of about `side` with the network's output for each."""
     height, width = image.shape[-2:]
-    pieces = [Tile(0, 0, height, width)]
-    if _held(pieces[0], network, card, wrap) > held_bytes:
+    pieces, view = [Tile(0, 0, height, width)], passage.view
+    if _held(pieces[0], network, passage.card, passage.wrap) > passage.held_bytes:
         pieces = in_view_first(layout(height, width, PIECE_SIDE), view)
     for index, piece in enumerate(pieces):
-        part = functools.partial(_part_done, done, index, len(pieces))
         seen = view and (view[0] - piece.top, view[1] - piece.left, view[2] - piece.top, view[3] - piece.left)
-        for tile, output in _Piece(image, network, card, piece, wrap, part).outputs(side, known, seen):
+        done = functools.partial(_part_done, passage.done, index, len(pieces))
+        part = dataclasses.replace(passage, view=seen, done=done)
+        for tile, output in _Piece(image, network, part, piece).outputs(side):
             yield dataclasses.replace(tile, top=tile.top + piece.top, left=tile.left + piece.left), output
 
 
@@ -71,9 +60,8 @@ class _Piece:
     seen : (1, 3, h, w); origin : where its first pixel lies, seen from the piece's own first one: (y, x), below 0
     """
 
-    def __init__(
-        self, image: Image, network: StagedNetwork, card: ModelCard, piece: Tile, wrap: Wrap, done: Done
-    ) -> None:
+    def __init__(self, image: Image, network: StagedNetwork, passage: Passage, piece: Tile) -> None:
+        card, wrap = passage.card, passage.wrap
         self.piece = piece
         wide = cut(image, piece, dataclasses.replace(card, receptive_field=network.seam_context), wrap)
         self.origin = [0, 0]
@@ -85,12 +73,14 @@ class _Piece:
             self.origin[axis] = -before
         self.seen = for_network(wide)
         self._network = network
-        self._done = done
+        self._passage = passage
+        self._channels = image.shape[1]
         self._steps = 0
 
-    def outputs(self, side: int, known: Known, view: View | None = None) -> Iterator[tuple[Tile, Image]]:
-        tiles = in_view_first(layout(self.piece.height, self.piece.width, side), view)
-        picture = known.key(self.seen, str((self.origin, side)))
+    def outputs(self, side: int) -> Iterator[tuple[Tile, Image]]:
+        known = self._passage.known
+        tiles = in_view_first(layout(self.piece.height, self.piece.width, side), self._passage.view)
+        picture = known.key(self.seen, str((self.origin, side, self._channels)))
         keys = {tile: known.key(picture, str(tile)) for tile in tiles}
         before = known.hits
         found = {tile: known.find(keys[tile]) for tile in tiles}
@@ -110,7 +100,7 @@ class _Piece:
             here = dataclasses.replace(tile, top=tile.top - self.origin[0], left=tile.left - self.origin[1])
             halo = self._network.finish_halo
             output = self._network.finish(_around(self.seen, here, halo)[0], _around(features, here, halo)[0])
-            yield tile, known.settle(output, brightest, keys[tile])
+            yield tile, known.settle(output, brightest, self._channels, keys[tile])
 
     def _through(self, stage: Callable[[Tensor], Tensor], features: Tensor, grid: Sequence[Tile], total: int) -> Tensor:
         result: Tensor | None = None
@@ -126,7 +116,7 @@ class _Piece:
         return result
 
     def _step(self, total: int) -> None:
-        self._done(self._steps / total)
+        self._passage.done(self._steps / total)
         self._steps += 1
 
 

@@ -7,16 +7,16 @@ and the means are formed over what comes there. All pieces then use the same one
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from samovar.card import ModelCard
 from samovar.networks import PoolingNetwork
 from samovar.worker import pooling
-from samovar.worker.known import Known
+from samovar.worker.passage import Passage
 from samovar.worker.pooling import SAMPLE_SIDE, Piece
 from samovar.worker.region import Box
 from samovar.worker.tiling import Tile
@@ -37,26 +37,15 @@ class Survey:
         self._send = send
         self._means: dict[int, list[Tensor]] = {}
 
-    def means(
-        self,
-        job: ModelJob,
-        call: int,
-        network: PoolingNetwork,
-        card: ModelCard,
-        known: Known,
-        held_bytes: int,
-        stage: str,
-    ) -> list[Tensor]:
-        """Those for the `call`-th model that the operation applies."""
+    def means(self, job: ModelJob, call: int, network: PoolingNetwork, passage: Passage) -> list[Tensor]:
+        """Those for the `call`-th model that the operation applies; (1, C) each."""
         if call not in self._means:
             largest = Tile(0, 0, SAMPLE_SIDE, SAMPLE_SIDE)
-            tiles = pooling.spread(self._tiles, max(1, held_bytes // pooling.held(network, card, largest)))
-            pieces = [self._piece(job, call, tile, card.multiple) for tile in tiles]
-            hits = known.hits
-            self._means[call] = pooling.sampled_means(
-                pieces, network, card, known, lambda fraction: job.progress(fraction, stage), (False, False)
-            )
-            known.hits = hits
+            number = passage.held_bytes // pooling.held(network, passage.card, largest)
+            tiles = pooling.spread(self._tiles, max(1, number))
+            pieces = [self._piece(job, call, tile, passage.card.multiple) for tile in tiles]
+            alone = dataclasses.replace(passage, wrap=(False, False))
+            self._means[call] = pooling.sampled_means(pieces, network, alone)
         return self._means[call]
 
     def _piece(self, job: ModelJob, call: int, tile: Tile, multiple: int) -> Piece:

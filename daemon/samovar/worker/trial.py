@@ -34,6 +34,7 @@ from samovar.worker.enlarge import enlarge
 from samovar.worker.flats import Flats
 from samovar.worker.image import Image
 from samovar.worker.known import Unusable
+from samovar.worker.passage import Passage
 
 log = logging.getLogger(__name__)
 
@@ -118,8 +119,9 @@ class Trials:
         pictures = (picture(side), flat_picture(side // 2))
         try:
             ready = runtime.prepare(network)
-            results = [enlarge(each, ready, card, lambda fraction: check(), flats=mend)[0] for each in pictures]
-            seconds = self._seconds(pictures[0], ready, card, mend)
+            passage = Passage(ready, card, lambda fraction: check(), flats=mend)
+            results = [enlarge(each, passage)[0] for each in pictures]
+            seconds = self._seconds(pictures[0], passage)
         except Unusable as error:
             return Finding(runtime.id, refused=str(error))
         except Exception as error:  # whatever a foreign library raises: the others are still there
@@ -139,11 +141,11 @@ class Trials:
             return Finding(runtime.id, seconds, likeness, "flat areas do not stay flat")
         return Finding(runtime.id, seconds, likeness)
 
-    def _seconds(self, image: Image, network: Network, card: ModelCard, flats: Flats | None) -> float:
+    def _seconds(self, image: Image, passage: Passage) -> float:
         best = math.inf
         for _ in range(3):
             began = self._clock()
-            enlarge(image, network, card, flats=flats)
+            enlarge(image, passage)
             best = min(best, self._clock() - began)
             if best > ENOUGH_SECONDS:
                 break

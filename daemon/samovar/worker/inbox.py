@@ -1,0 +1,74 @@
+"""The worker's reader thread, and what it keeps for the main one.
+
+So a `Cancel` is seen while the main thread is in the middle of a job, and the process ends at once when the broker is
+gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+
+from samovar.channel import Channel, Said
+from samovar.segment import Block
+from samovar_link.messages import Cancel, Run, Stop, Unload, Warm
+
+log = logging.getLogger(__name__)
+
+
+class Inbox:
+    """What the reader thread has for the main thread."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.unloads: queue.SimpleQueue[Unload] = queue.SimpleQueue()
+        """Taken between the tiles of a job, too."""
+        self._channel = channel
+        self._todo: queue.SimpleQueue[tuple[Run | Warm | Unload, list[Block]]] = queue.SimpleQueue()
+        self._cancelled: dict[str, threading.Event] = {}  # of every job that came and is not over
+        threading.Thread(target=self._read, name="channel", daemon=True).start()
+
+    def next(self, patience_seconds: float) -> tuple[Run | Warm | Unload, list[Block]]:
+        """What to do next; an `Unload` only says that there are `unloads`. Raises queue.Empty."""
+        return self._todo.get(timeout=patience_seconds)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something waits for the main thread."""
+        return not self._todo.empty()
+
+    def cancelled(self, job: str) -> threading.Event:
+        """Set once the job is to stop. To be taken when the job begins: another one may have its name after it."""
+        return self._cancelled[job]
+
+    def forget(self, job: str, event: threading.Event) -> None:
+        """The job is over, and its client may have sent the next one of that name already."""
+        if self._cancelled.get(job) is event:
+            del self._cancelled[job]
+
+    def _read(self) -> None:
+        try:
+            while True:
+                for message, blocks in self._channel.receive():
+                    self._take(message, blocks)
+        except EOFError:
+            os._exit(0)  # nobody is left to compute for, and the main thread may be deep inside a kernel
+        except BaseException:
+            log.exception("the channel to the broker broke")
+            os._exit(1)
+
+    def _take(self, message: Said, blocks: list[Block]) -> None:
+        if isinstance(message, Run):
+            self._cancelled[message.job] = threading.Event()
+            self._todo.put((message, blocks))
+        elif isinstance(message, Cancel):
+            if (event := self._cancelled.get(message.job)) is not None:
+                event.set()
+        elif isinstance(message, Unload):
+            self.unloads.put(message)
+            self._todo.put((message, blocks))
+        elif isinstance(message, Warm):
+            self._todo.put((message, blocks))
+        elif isinstance(message, Stop):
+            os._exit(0)

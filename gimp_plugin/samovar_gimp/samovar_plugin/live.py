@@ -7,7 +7,8 @@ ends. Rules:
    because the user goes on painting and undoing meanwhile.
 2. The image is as saved or unsaved as before, and the same layers or channels are chosen.
 3. GIMP kills a plug-in that writes to a layer that is gone or locked: look first, every time. Without the layer the job
-   goes on.
+   goes on. A layer that goes between the look and the write, a few milliseconds, ends the run all the same, by GIMP's
+   own message; the source is as it was, and the daemon remembers the tiles for the next run.
 4. Should this process die all the same, what stays is an ordinary layer.
 """
 

@@ -187,6 +187,13 @@ def test_what_goes_in_the_middle_is_missed_in_one_sentence_or_not_at_all(desk: D
     wait_for(lambda: daemon_jobs() == [], 6, "the end of the job")
     if loss == "image":
         return
+    if loss == "parts" and len(gimp.state(image)["layers"]) < 3:
+        # It went between the plug-in's look and its write, for which GIMP ends a plug-in: the next run has it all.
+        desk.screen.press(desk.screen.wait_for("GIMP Message", 5), "Return")
+        assert [each["name"] for each in gimp.state(image)["layers"]] == ["source", "below"]
+        desk.work("upscale", scope="layer", scale=2.0, model=FAST)
+        wait_for(lambda: len(gimp.state(image)["layers"]) == 3, 60, "the result of the next run")
+        wait_end(desk)
     names = [each["name"] for each in gimp.state(image)["layers"]]
     if loss == "parts":
         assert names == [f"Upscale ({FAST})", "source", "below"]

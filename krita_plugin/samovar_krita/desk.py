@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +22,14 @@ from .job import Job, Request
 from .placement import PLACEMENTS
 from .qt import QtCore, QtGui
 from .samovar_link import codec
-from .samovar_link.messages import Message, OperationInfo, Value, Welcome
+from .samovar_link.messages import Message, OperationInfo, Value, Warm, Welcome
 from .session import CONNECTING, READY, STARTING, Session
 
 GROUP = "samovar"
 """Group of our settings in Krita's own settings file."""
+
+WARM_SECONDS = 300.0
+"""How long models stay that were loaded in advance."""
 
 _MESSAGE_MILLISECONDS = 4000
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -58,6 +62,8 @@ class Desk(QtCore.QObject):
         self.desk = self
         self.status = ""
         self.job: Job | None = None
+        self._wanted: Warm | None = None
+        self._warmed: tuple[Warm | None, float] = None, 0.0
         self._offer = _installed_offer()
         version = self._offer.version if self._offer is not None else ""
         self.session = Session(version, self._session_changed, self._arrived)
@@ -81,6 +87,13 @@ class Desk(QtCore.QObject):
     def connect(self, start: bool = False) -> None:
         """Connect, without a word if no daemon runs, unless one is to be started."""
         self.session.open(start=start)
+
+    @entry
+    def warm(self, request: Request | None) -> None:
+        """Have the models of a request loaded, now or as soon as a daemon is there; but none is started for it."""
+        if request is not None:
+            self._wanted = Warm(request.operation.id, request.parameters, WARM_SECONDS)
+            self._send_warm()
 
     @entry
     def run(self, request: Request) -> None:
@@ -147,7 +160,21 @@ class Desk(QtCore.QObject):
         self.status = words.get(self.session.state, self.session.reason)
         if self.job is not None:
             self.job.session_changed()
+        if self.session.state != READY:
+            self._warmed = None, 0.0
+        self._send_warm()
         self.changed.emit()
+
+    def _send_warm(self) -> None:
+        """A job loads its own models, and the same again so soon is no news."""
+        wanted, now = self._wanted, time.monotonic()
+        if wanted is None or self.session.state != READY or self.job is not None:
+            return
+        asked, when = self._warmed
+        if wanted != asked or now - when > WARM_SECONDS / 2:
+            self._warmed = wanted, now
+            self.session.send(wanted)
+        self._wanted = None
 
     def _arrived(self, message: Message, frames: list[memoryview]) -> None:
         if self.job is not None:

@@ -16,6 +16,9 @@ from .samovar_link.messages import OperationInfo
 from .session import OFF
 
 DOCKER_ID = "samovar_docker"
+_SETTLED_MILLISECONDS = 400
+"""For so long nothing was changed: who drags a slider passes values that they do not mean."""
+
 _NOT_RUNNING = "Samovar is not running; it starts with the first run."
 _NOTHING = "Samovar is not running. Start it to see what it can do."
 
@@ -29,9 +32,12 @@ class SamovarDocker(DockWidget):
         self.setWindowTitle("Samovar")
         self._offered: Any = None
         self._form: ParameterForm | None = None
+        self._settled = QtCore.QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.timeout.connect(self._warm)
         self._build()
         desk.changed.connect(self.refresh)
-        desk.chosen.connect(self.choose)
+        desk.chosen.connect(self.open)
         self._draw_offer()
         self.refresh()
 
@@ -44,8 +50,9 @@ class SamovarDocker(DockWidget):
 
     @entry
     def enterEvent(self, event: Any) -> None:
-        """The pointer comes: the picture may have been resized since, or something selected."""
+        """The pointer comes: the picture may have been resized since, or something selected. And a job may come."""
         self._show_size()
+        self._warm()
 
     @entry
     def showEvent(self, event: Any) -> None:
@@ -126,7 +133,7 @@ class SamovarDocker(DockWidget):
         if operation is not None and self.desk.offer is not None:
             self._form = ParameterForm(operation, self.desk.offer.models, remembered)
             self._form.setObjectName(operation.id)
-            self._form.changed.connect(self._show_size)
+            self._form.changed.connect(self._changed)
             self._form_place.addWidget(self._form)
         self._result_row.setVisible(operation is not None and operation.resizes)
         self._show_size()
@@ -153,6 +160,16 @@ class SamovarDocker(DockWidget):
         self.size_label.setText(text)
         self.size_label.setVisible(bool(text))
 
+    @entry
+    def _changed(self, *_: object) -> None:
+        """Something was set otherwise."""
+        self._show_size()
+        self._settled.start(_SETTLED_MILLISECONDS)
+
+    @entry
+    def _warm(self, *_: object) -> None:
+        self.desk.warm(self.request())
+
     # --- what the user does -----------------------------------------------------------------------------------------
 
     @property
@@ -167,6 +184,12 @@ class SamovarDocker(DockWidget):
         for row in range(self.operation_box.count()):
             if self.operation_box.itemData(row).id == operation:
                 self.operation_box.setCurrentIndex(row)
+
+    @entry
+    def open(self, operation: str) -> None:
+        """Show an operation that somebody is about to run."""
+        self.choose(operation)
+        self._warm()
 
     def request(self) -> Request | None:
         """What is set now."""

@@ -27,7 +27,8 @@ DTYPE_BYTES = {"u8": 1, "u16": 2, "f16": 2, "f32": 4}
 
 CHANNEL_NAMES = {1: "gray", 2: "gray+alpha", 3: "rgb", 4: "rgb+alpha"}
 ORDERS = ("rgba", "bgra")
-PRIORITIES = ("interactive", "batch")
+BATCH = "batch"
+PRIORITIES = ("interactive", BATCH)
 
 
 # --- pixels ---------------------------------------------------------------------------------------------------------
@@ -231,8 +232,9 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Seconds:
-    """Where the time went. `queue` waiting, `load` starting the worker and reading weights, `transfer` moving pixels
-    between broker and worker, `compute` the operation, `total` from receipt of `Run` to sending of `Done`."""
+    """Where the time went. `queue` waiting, also while a batch job lets others go ahead, `load` starting the worker and
+    reading weights, `transfer` moving pixels between broker and worker, `compute` the operation, `total` from receipt
+    of `Run` to sending of `Done`."""
 
     queue: float = 0.0
     load: float = 0.0

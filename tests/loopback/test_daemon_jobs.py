@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import platform
 import random
@@ -122,6 +123,28 @@ def test_a_running_job_is_cancelled_at_once_and_the_next_one_runs(shared_daemon:
         assert peer.run(small(), SMALL_PIXELS)[1] == [SMALL_PIXELS]
         assert time.monotonic() - began < 1.0
         assert peer.receive(0.1) is None, "something of the cancelled job followed"
+
+
+def test_an_interactive_job_goes_ahead_of_a_batch_job_that_runs(shared_daemon: Daemon) -> None:
+    with Peer(shared_daemon.connection) as folder, Peer(shared_daemon.connection) as painter:
+        batch = dataclasses.replace(small(seconds=1.5), priority="batch")
+        folder.send(batch, SMALL_PIXELS)
+        wait_for_progress(folder)
+        began = time.monotonic()
+        done, frames, _ = painter.run(small(seconds=0.5), SMALL_PIXELS)
+        assert isinstance(done, Done) and frames == [SMALL_PIXELS]
+        assert time.monotonic() - began < 1.0, "it waited for the batch job"
+        assert 0.5 <= done.report.seconds.compute < 0.8
+        cancelled = small(seconds=60)
+        painter.send(cancelled, SMALL_PIXELS)
+        wait_for_progress(painter)
+        painter.send(Cancel(cancelled.job))
+        assert isinstance(painter.outcome(cancelled.job)[0], Cancelled)
+        ended, frames, _ = folder.outcome(batch.job)
+    assert isinstance(ended, Done) and frames == [SMALL_PIXELS]
+    seconds = ended.report.seconds
+    assert seconds.queue > 0.5 and 1.4 < seconds.compute < 2.0
+    assert seconds.total == pytest.approx(seconds.queue + seconds.load + seconds.transfer + seconds.compute, abs=0.05)
 
 
 def test_cancel_of_unknown_job_is_ignored(shared_daemon: Daemon) -> None:

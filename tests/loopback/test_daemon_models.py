@@ -160,3 +160,26 @@ def test_a_kept_result_outlives_the_worker_whose_memory_it_lies_in(daemon: Daemo
         peer.send(Attach(request.job))
         again, its_frames, _ = peer.outcome(request.job)
     assert again == done and its_frames == frames
+
+
+def test_a_job_that_goes_ahead_and_the_batch_job_below_it_give_what_each_gives_alone(shared_daemon: Daemon) -> None:
+    large, little = (noise(*size) for size in ((700, 500), (90, 70)))
+    with Peer(shared_daemon.connection) as peer:
+        alone = [run(peer, request, pixels)[1] for request, pixels in (large, little)]
+        peer.send(dataclasses.replace(large[0], job="batch", priority="batch"), large[1])
+        while peer.wait(PATIENCE_SECONDS)[0].fraction == 0:  # type: ignore[union-attr]
+            pass
+        with Peer(shared_daemon.connection) as painter:
+            done, pixels, _ = run(painter, dataclasses.replace(little[0], job="ahead", seed=1), little[1])
+            assert pixels == alone[1]
+            (still,) = status(painter).jobs
+            assert still.fraction < 1
+        ended, pixels, _ = peer.outcome("batch", PATIENCE_SECONDS)
+    assert isinstance(ended, Done) and pixels == alone[0]
+    assert done.report.seconds.total < ended.report.seconds.total
+
+
+def noise(width: int, height: int) -> tuple[Run, bytes]:
+    raster = Raster(height, width, 3)
+    run = Run(f"noise-{width}", "upscale", {"model": MODEL}, {"image": raster})
+    return run, random.Random(2).randbytes(raster.size_bytes)

@@ -212,6 +212,66 @@ def test_a_worker_that_does_not_drop_a_cancelled_job_is_killed_and_the_next_job_
     assert stage.worker.runs == ["j", "k"]
 
 
+# --- ahead of a batch job ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ahead(stage: Stage) -> Stage:
+    """A batch job that let an interactive one go ahead."""
+    stage.run(A, "folder", priority="batch")
+    stage.run(B, "brush")
+    assert stage.worker.runs == ["folder", "brush"]
+    return stage
+
+
+def test_an_interactive_job_goes_ahead_of_a_batch_job_that_runs(ahead: Stage) -> None:
+    ahead.run(B, "next")
+    ahead.run(B, "other folder", priority="batch")
+    ahead.work(Progress("folder", 0.3))
+    ahead.work(Progress("brush", 0.5))
+    assert ahead.take() == [(A, Progress("folder", 0.3)), (B, Progress("brush", 0.5))]
+    assert ahead.worker.runs == ["folder", "brush"], "one at a time goes ahead"
+    ahead.work(Done("brush"))
+    assert ahead.worker.runs == ["folder", "brush", "next"]
+    ahead.work(Done("next"))
+    assert ahead.worker.runs == ["folder", "brush", "next"], "a batch job does not go ahead of another"
+    ahead.work(Done("folder"))
+    assert [message.job for _, message in ahead.take()] == ["brush", "next", "folder"]  # type: ignore[union-attr]
+    assert ahead.worker.runs[-1] == "other folder"
+
+
+def test_nothing_goes_ahead_of_an_interactive_job(stage: Stage) -> None:
+    stage.run(A, "one")
+    stage.run(B, "two")
+    assert stage.worker.runs == ["one"]
+
+
+def test_both_start_again_when_the_worker_dies(ahead: Stage) -> None:
+    ahead.die()
+    assert ahead.take() == []
+    assert ahead.worker.runs == ["folder", "brush", "brush"]
+    ahead.work(Done("brush"))
+    ahead.work(Done("folder"))
+    retries = [message.report.retries for _, message in ahead.take()]  # type: ignore[union-attr]
+    assert [len(each) for each in retries] == [1, 1]
+
+
+def test_a_batch_job_cancelled_below_another_has_its_time_to_stop_when_that_is_done(ahead: Stage) -> None:
+    ahead.say(A, Cancel("folder"))
+    assert ahead.take() == [(A, Cancelled("folder"))] and ahead.worker.cancels == ["folder"]
+    for _ in range(30):
+        ahead.after(1.9, A, B)
+    assert ahead.worker.kills == 0, "it cannot stop before the other is done"
+    ahead.work(Done("brush"))
+    ahead.take()
+    for _ in range(15):
+        ahead.after(1.9, A, B)
+    assert ahead.worker.kills == 0
+    for _ in range(2):
+        ahead.after(1.9, A, B)
+    assert ahead.worker.kills == 1
+
+
 # --- the worker dies --------------------------------------------------------------------------------------------------
 
 

@@ -47,6 +47,16 @@ def test_a_job_pushed_first_is_next() -> None:
     assert drain(queue) == ["0", "1"]
 
 
+def test_only_interactive_jobs_go_ahead_of_a_batch_job() -> None:
+    queue = filled(job("1", priority="batch"), job("2"), job("3", "b"))
+    assert [found.id for found in iter(lambda: queue.pop(ahead=True), None) if found] == ["2", "3"]
+    queue.push_first(job("0", priority="batch"))
+    assert queue.pop(ahead=True) is None
+    queue.push_first(job("4"))
+    assert queue.pop(ahead=True).id == "4"  # type: ignore[union-attr]
+    assert drain(queue) == ["0", "1"]
+
+
 def test_a_removed_job_never_comes() -> None:
     one, two, again = job("1"), job("2"), job("3")
     queue = filled(one, two)

@@ -4,8 +4,9 @@ Takes client messages, worker events and ticks of the clock; sends through a fun
 threads, no waiting, so that every rule here is tested in microseconds.
 
 1. A job is in `_jobs` from its acceptance to its one last answer (`Done`, `Failed` or `Cancelled`).
-2. One job at a time is with the worker (`_running`). It may be abandoned, that is, answered already; what the
-   worker still says about it is dropped.
+2. One job at a time is with the worker, and on top of a batch job an interactive one, for which it pauses at the end of
+   its tile (`_running`, the one at work last). Each may be abandoned, that is, answered already; what the worker still
+   says about it is dropped.
 3. Progress never goes backwards, not even when a job starts again on a fresh worker.
 4. Who said nothing for a lease's time, or cannot be reached, loses its jobs; but one with `keep_result` goes on as an
    orphan, and its end lies on the shelf for who attaches to it.
@@ -77,7 +78,7 @@ class Dispatcher:
         self._shelf = Shelf(self._bounds)
         self._warmth = Warmth(offer, worker, self._send, lambda client: self._leases.lapsed(client, clock()))
         self._jobs: dict[str, Job] = {}
-        self._running: Job | None = None
+        self._running: list[Job] = []
         self._device = ""
         self._started = clock()
         self._idle_since = clock()
@@ -104,8 +105,7 @@ class Dispatcher:
         pixels = Pixels(frames)
         try:
             check_job_id(run.job)
-            running = self._running is not None and self._running.id == run.job
-            if run.job in self._jobs or run.job in self._shelf or running:
+            if run.job in self._jobs or run.job in self._shelf or self._at_work(run.job) is not None:
                 raise BadRequest(f"job {run.job} exists already", "give every job an id of its own")
         except BadRequest as error:  # a Failed would end the job of that name
             self._send(client.id, Refused("Run", error.code, error.message, error.hint))
@@ -162,7 +162,7 @@ class Dispatcher:
         self._next()
 
     def _unload(self, client: Client, message: Unload, frames: Sequence[Frame]) -> None:
-        self._warmth.unload(client, message, job_runs=self._running is not None)
+        self._warmth.unload(client, message, job_runs=bool(self._running))
 
     def _status(self, client: Client, message: Status, frames: Sequence[Frame]) -> None:
         now = self._clock()
@@ -170,7 +170,7 @@ class Dispatcher:
         for job in self._jobs.values():
             owner = self._leases.get(job.client)
             infos.append(JobInfo(
-                job.id, job.run.operation, "running" if job is self._running else "queued",
+                job.id, job.run.operation, "running" if job in self._running else "queued",
                 f"{owner.name} {owner.version}".strip() if owner else "", str(job.run.parameters.get("model", "")),
                 job.fraction, now - job.received,
             ))  # fmt: skip
@@ -212,13 +212,13 @@ class Dispatcher:
 
     def _worker_is_ready(self) -> None:
         """To begin with the job that came meanwhile, or for whatever else there is."""
-        if self._running is not None:
-            self._running.worker_ready = self._clock()
+        for job in self._running:
+            job.worker_ready = self._clock()
         self._next()
 
     def _job_news(self, message: Progress | Answer, blocks: Sequence[Block]) -> None:
-        job = self._running
-        if job is None or job.id != message.job:
+        job = self._at_work(message.job)
+        if job is None:
             log.error("job %s: the worker spoke of it, but does not run it", message.job)
             release(blocks)
         elif isinstance(message, Progress):
@@ -228,7 +228,7 @@ class Dispatcher:
             job.fraction, job.stage = max(job.fraction, message.fraction), message.stage
             self._send(job.client, dataclasses.replace(message, fraction=job.fraction), blocks)
         else:
-            self._worker_is_free()
+            self._off_work(job)
             if isinstance(message, Done):
                 message = self._complete(job, message)
             self._end(job, message, blocks)
@@ -240,8 +240,8 @@ class Dispatcher:
         start_seconds = max(0.0, job.worker_ready - job.assigned)
         spent = done.report.seconds
         seconds = dataclasses.replace(
-            spent, queue=job.assigned - job.received, load=spent.load + start_seconds,
-            transfer=max(0.0, now - job.assigned - start_seconds - spent.load - spent.compute),
+            spent, queue=job.assigned - job.received + spent.queue, load=spent.load + start_seconds,
+            transfer=max(0.0, now - job.assigned - start_seconds - spent.queue - spent.load - spent.compute),
             total=now - job.received,
         )  # fmt: skip
         return dataclasses.replace(
@@ -250,12 +250,16 @@ class Dispatcher:
 
     def worker_gone(self, reason: str) -> None:
         """The worker ended without being asked to."""
-        job = self._running
-        self._warmth.worker_gone(reason, under_job=job is not None)
-        if job is None:
+        self._warmth.worker_gone(reason, under_job=bool(self._running))
+        if not self._running:
             log.warning("the worker ended while idle: %s", reason)
             return
-        self._worker_is_free()
+        for job in list(self._running):
+            self._worker_gone_under(job, reason)
+        self._next()
+
+    def _worker_gone_under(self, job: Job, reason: str) -> None:
+        self._off_work(job)
         log.error("job %s: the worker died: %s", job.id, reason)
         if job.abandoned is not None:
             job.pixels.release()
@@ -265,7 +269,6 @@ class Dispatcher:
         else:
             error = WorkerCrashed(f"the worker died under this job {job.attempts} times ({reason})", self._log_hint())
             self._end(job, Failed(job.id, error.code, error.message, error.hint))
-        self._next()
 
     def _log_hint(self) -> str:
         return f"the log says more: {self._identity.log_path}" if self._identity.log_path else ""
@@ -273,21 +276,31 @@ class Dispatcher:
     # --- jobs -------------------------------------------------------------------------------------------------------
 
     def _next(self) -> None:
-        """Give the worker a job if it has none and one waits; if none does, something to warm."""
-        if self._running is not None:
+        """Give the worker a job if it has none and one waits, or one to do ahead of its batch job; if none waits,
+        something to warm."""
+        if self._running and not (len(self._running) == 1 and self._running[0].is_batch):
             return
-        job = self._queue.pop()
+        job = self._queue.pop(ahead=bool(self._running))
         if job is None:
-            self._warmth.next()
+            if not self._running:
+                self._warmth.next()
             return
-        self._running = job
+        self._running.append(job)
         job.assigned = self._clock()
         job.attempts += 1
         self._worker.run(job.run, job.pixels)
 
-    def _worker_is_free(self) -> None:
-        self._running = None
+    def _at_work(self, job: str) -> Job | None:
+        """The job of that name that is with the worker."""
+        return next((each for each in self._running if each.id == job), None)
+
+    def _off_work(self, job: Job) -> None:
+        """The worker is done with it, and goes on with the batch job below it, if any."""
+        self._running.remove(job)
         self._idle_since = self._clock()
+        for below in self._running:
+            if below.abandoned is not None:
+                below.abandoned = self._clock()  # it hears of it only now
 
     def _end(self, job: Job, answer: Answer, blocks: Sequence[Block] = ()) -> None:
         """The last answer of a job, unless it had one. The worker may still be at it."""
@@ -298,7 +311,7 @@ class Dispatcher:
             if job.run.keep_result and not isinstance(answer, Cancelled):
                 self._shelf.put(answer, blocks, job.client, self._clock())
             self._send(job.client, answer, blocks)
-        if job is self._running:
+        if job in self._running:
             job.abandoned = self._clock()
             self._worker.cancel(job.id)
             return
@@ -341,13 +354,13 @@ class Dispatcher:
         self._end(job, Failed(job.id, RemoteError.code, message, "run it again"))
 
     def _retire_idle_worker(self, now: float) -> None:
-        idle = self._running is None and not self._warmth.held and self._worker.state == "idle"
+        idle = not self._running and not self._warmth.held and self._worker.state == "idle"
         if idle and now - self._idle_since >= self._bounds.idle_seconds:
             log.info("the worker was idle for %.0f s: ended", now - self._idle_since)
             self._worker.retire()
 
     def _kill_stubborn_worker(self, now: float) -> None:
-        job = self._running
+        job = self._running[-1] if self._running else None
         if job is None or job.abandoned is None or now - job.abandoned < self._bounds.stubborn_seconds:
             return
         log.error("job %s: the worker did not stop within %.0f s: killed", job.id, now - job.abandoned)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from samovar.segment import Block
-from samovar_link.messages import Run
+from samovar_link.messages import BATCH, Run
 
 
 class Frame(Protocol):
@@ -82,6 +82,11 @@ class Job:
     @property
     def id(self) -> str:
         return self.run.job
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether it makes room for others, also while it runs."""
+        return self.run.priority == BATCH
 
 
 Clock = Callable[[], float]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 
 from samovar.broker.job import Job
-from samovar_link.messages import PRIORITIES
+from samovar_link.messages import BATCH, PRIORITIES
 
 
 class JobQueue:
@@ -23,11 +23,16 @@ class JobQueue:
         """Back at the head: its worker died, it has waited once already."""
         self._first.appendleft(job)
 
-    def pop(self) -> Job | None:
-        """The next job to run. Its client goes to the end of the line."""
-        if self._first:
+    def pop(self, *, ahead: bool = False) -> Job | None:
+        """The next job to run. Its client goes to the end of the line.
+
+        ahead : only one that goes ahead of a batch job
+        """
+        if self._first and not (ahead and self._first[0].is_batch):
             return self._first.popleft()
-        for line in self._lines.values():
+        for priority, line in self._lines.items():
+            if ahead and priority == BATCH:
+                continue
             for client, jobs in line.items():
                 job = jobs.popleft()
                 del line[client]

@@ -61,10 +61,10 @@ class WorkerSlot:
         self._mover = mover
         self._command = command
         self._leaving: list[_Leaving] = []
-        self._job: Run | None = None
+        self._runs: dict[str, Run] = {}
         self._asked = 0
-        self._cancelled_early = False
-        self._failed: Failed | None = None
+        self._cancelled_early: set[str] = set()
+        self._failed: list[Failed] = []
 
     @property
     def state(self) -> str:
@@ -72,7 +72,7 @@ class WorkerSlot:
             return "none"
         if not self.current.ready:
             return "starting"
-        return "busy" if self._job is not None or self._asked else "idle"
+        return "busy" if self._runs or self._asked else "idle"
 
     @property
     def pid(self) -> int:
@@ -91,9 +91,8 @@ class WorkerSlot:
         log.info("worker started, pid %d", self.pid)
 
     def run(self, run: Run, pixels: Pixels) -> None:
-        """Start a job, and the worker first if there is none."""
-        self._job = run
-        self._cancelled_early = False
+        """Start a job, and the worker first if there is none. One that comes while another runs goes ahead of it."""
+        self._runs[run.job] = run
         try:
             self.start()
             if pixels.moving:
@@ -111,21 +110,25 @@ class WorkerSlot:
 
     def _fail(self, run: Run, error: RemoteError) -> None:
         log.error("job %s: %s", run.job, error)
-        self._failed = Failed(run.job, error.code, error.message, error.hint)  # the caller is not done yet
+        self._failed.append(Failed(run.job, error.code, error.message, error.hint))  # the caller is not done yet
 
     def _deliver(self, run: Run, pixels: Pixels) -> None:
         """The pixels are in shared memory: tell the worker, if the job is still its job."""
-        if self._job is not run or self.current is None:
+        if self._runs.get(run.job) is not run or self.current is None:
             return
-        if self._cancelled_early:
-            self._job = None
+        if run.job in self._cancelled_early:
+            self._forget(run.job)
             self.said(Cancelled(run.job), [])
             return
         self.current.channel.send(run, pixels.blocks or ())
 
+    def _forget(self, job: str) -> None:
+        self._runs.pop(job, None)
+        self._cancelled_early.discard(job)
+
     def cancel(self, job: str) -> None:
         """Stop a job. The worker's last word on it comes through `said`."""
-        self._cancelled_early = True
+        self._cancelled_early.add(job)
         if self.current is not None:
             self.current.channel.send(Cancel(job))
 
@@ -152,7 +155,9 @@ class WorkerSlot:
     def _leave(self, process: WorkerProcess, gone: Callable[[], None] = lambda: None) -> None:
         process.close()
         self._leaving.append(_Leaving(process.process, time.monotonic() + _END_SECONDS, gone))
-        self.current = self._job = None
+        self.current = None
+        self._runs.clear()
+        self._cancelled_early.clear()
         self._asked = 0
 
     @property
@@ -179,7 +184,7 @@ class WorkerSlot:
             if isinstance(message, Ready):
                 process.ready = True
             if isinstance(message, (Done, Failed, Cancelled)):
-                self._job = None
+                self._forget(message.job)
             if isinstance(message, (Warmed, Unloaded, Refused)):
                 self._asked -= 1
             self.said(message, blocks)
@@ -191,9 +196,9 @@ class WorkerSlot:
 
     def tick(self) -> None:
         """Report a job that could not be started; collect workers that were told to end, and kill one that does not."""
-        failed, self._failed = self._failed, None
-        if failed is not None:
-            self._job = None
+        failures, self._failed = self._failed, []
+        for failed in failures:
+            self._forget(failed.job)
             self.said(failed, [])
         now = time.monotonic()
         for each in list(self._leaving):

@@ -24,7 +24,7 @@ def identity(rasters: dict[str, Any], params: Params, job: Job) -> dict[str, Any
     import time
 
     began = time.monotonic()
-    while (passed := time.monotonic() - began) < params.seconds:
+    while (passed := time.monotonic() - began - job.paused_seconds) < params.seconds:
         job.progress(passed / params.seconds, "waiting")
         time.sleep(min(0.02, params.seconds - passed))
     return rasters

@@ -133,7 +133,8 @@ class Engine:
             images[role] = replace(raster, frame=len(results))
             results.append(job.allocate(raster.size_bytes))
             np.copyto(np.frombuffer(results[-1], np.uint8), np.frombuffer(frame, np.uint8))
-        return Result(images, results, Report(self.device, seconds=Seconds(compute=self._clock() - began)))
+        compute = self._clock() - began - job.paused_seconds
+        return Result(images, results, Report(self.device, seconds=Seconds(compute=compute)))
 
     def _execute(
         self, operation: Operation, params: object, run: Run, frames: Sequence[memoryview], job: Job, began: float
@@ -144,11 +145,13 @@ class Engine:
         from samovar.worker import layer
         from samovar.worker.model_job import ModelJob
 
-        loaded_before = pool.load_seconds
+        loaded_before, paused_before = pool.load_seconds, job.paused_seconds
         with torch.inference_mode(), ModelJob(job, self._catalogue, pool, self._cache) as work:
             raster, memory = layer.run(operation, params, work, frames, job.allocate)
         load += pool.load_seconds - loaded_before
-        seconds = Seconds(load=load, compute=self._clock() - began - load)
+        pool.load_seconds = loaded_before  # so that a job for which this one goes ahead does not count it
+        compute = self._clock() - began - load - (job.paused_seconds - paused_before)
+        seconds = Seconds(load=load, compute=compute)
         return Result({operation.roles[0]: raster}, [memory], self._report(work, seconds))
 
     def _ready_pool(self) -> tuple[Pool, float]:

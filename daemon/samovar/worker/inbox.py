@@ -10,6 +10,7 @@ import logging
 import os
 import queue
 import threading
+import time
 
 from samovar.channel import Channel, Said
 from samovar.segment import Block
@@ -27,11 +28,23 @@ class Inbox:
         self._channel = channel
         self._todo: queue.SimpleQueue[tuple[Run | Warm | Unload, list[Block]]] = queue.SimpleQueue()
         self._cancelled: dict[str, threading.Event] = {}  # of every job that came and is not over
+        self._came: dict[str, float] = {}
         threading.Thread(target=self._read, name="channel", daemon=True).start()
 
     def next(self, patience_seconds: float) -> tuple[Run | Warm | Unload, list[Block]]:
         """What to do next; an `Unload` only says that there are `unloads`. Raises queue.Empty."""
         return self._todo.get(timeout=patience_seconds)
+
+    def next_run(self) -> tuple[Run, list[Block]] | None:
+        """A job that goes ahead of the one at work, if one came: the broker sends none but such meanwhile."""
+        if not self.has_more:
+            return None
+        message, blocks = self._todo.get()
+        if isinstance(message, Run):
+            return message, blocks
+        if isinstance(message, Warm):
+            self._todo.put((message, blocks))  # in its time, which is between jobs
+        return None
 
     @property
     def has_more(self) -> bool:
@@ -42,10 +55,14 @@ class Inbox:
         """Set once the job is to stop. To be taken when the job begins: another one may have its name after it."""
         return self._cancelled[job]
 
+    def came(self, job: str) -> float:
+        """When it did, by time.monotonic."""
+        return self._came[job]
+
     def forget(self, job: str, event: threading.Event) -> None:
         """The job is over, and its client may have sent the next one of that name already."""
         if self._cancelled.get(job) is event:
-            del self._cancelled[job]
+            del self._cancelled[job], self._came[job]
 
     def _read(self) -> None:
         try:
@@ -60,6 +77,7 @@ class Inbox:
 
     def _take(self, message: Said, blocks: list[Block]) -> None:
         if isinstance(message, Run):
+            self._came[message.job] = time.monotonic()
             self._cancelled[message.job] = threading.Event()
             self._todo.put((message, blocks))
         elif isinstance(message, Cancel):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from samovar_link.messages import Progress, Raster, Report, Run
@@ -20,7 +21,7 @@ class JobCancelled(BaseException):
 class Result:
     """What a job made: rasters by role, the memory they lie in (`Raster.frame` indexes it), and how it came about.
 
-    The memory came from `Job.allocate`. Of the report's seconds the worker knows `load` and `compute` only.
+    The memory came from `Job.allocate`. Of the report's seconds an engine knows `load` and `compute` only.
     """
 
     images: dict[str, Raster]
@@ -47,12 +48,22 @@ class Job:
     ) -> None:
         self.run = run
         self.allocate = allocate
+        self.paused_seconds = 0.0
         self._report = report
         self._cancelled = cancelled
         self._clock = clock
         self._began = clock()
         self._fraction = 0.0
         self._stage = ""
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Around what another job does meanwhile."""
+        began = self._clock()
+        try:
+            yield
+        finally:
+            self.paused_seconds += self._clock() - began
 
     def check(self) -> None:
         """Raises JobCancelled if the user asked to stop."""
@@ -72,7 +83,7 @@ class Job:
 
     def _eta_seconds(self) -> float | None:
         """What is left if all goes on as it went so far; None as long as that says little."""
-        passed = self._clock() - self._began
+        passed = self._clock() - self._began - self.paused_seconds
         if passed < ETA_AFTER_SECONDS or self._fraction < ETA_AFTER_FRACTION:
             return None
         return passed * (1 - self._fraction) / self._fraction

@@ -1,5 +1,5 @@
 """The worker's process: takes jobs from the channel, runs them one after the other, answers. Between them it warms and
-unloads models.
+unloads models. A batch job lets those go ahead that come while it runs.
 
 Two threads. The main one computes, and alone touches the engine and the device. The other reads the channel (see
 `inbox`).
@@ -10,6 +10,7 @@ job finds a working worker.
 
 from __future__ import annotations
 
+import dataclasses
 import faulthandler
 import functools
 import logging
@@ -32,6 +33,7 @@ from samovar.worker.memory import Memory
 from samovar_link import discovery
 from samovar_link.errors import InternalError, OutOfMemory, RemoteError
 from samovar_link.messages import (
+    BATCH,
     Cancelled,
     Done,
     Failed,
@@ -114,17 +116,24 @@ class Worker:
             self._tell_held()
             self._channel.send(Unloaded(names, size_bytes))
 
-    def _is_cancelled(self, event: threading.Event) -> bool:
+    def _is_cancelled(self, job: Job, event: threading.Event) -> bool:
         """Asked between two tiles; so this is where others are served who need not wait for the job's end."""
         self._unload_due()
+        while job.run.priority == BATCH and not event.is_set() and (ahead := self._inbox.next_run()) is not None:
+            log.info("job %s makes room for job %s", job.run.job, ahead[0].job)
+            with job.pause():
+                self._run(*ahead)
         return event.is_set()
 
     def _run(self, run: Run, inputs: list[Block]) -> None:
         memory, cancelled = Memory(self._pool, inputs), self._inbox.cancelled(run.job)
-        job = Job(run, functools.partial(self._report, memory), lambda: self._is_cancelled(cancelled), memory.allocate)
+        report = functools.partial(self._report, memory)
+        job = Job(run, report, lambda: self._is_cancelled(job, cancelled), memory.allocate)
         began = time.monotonic()
+        waited_seconds = began - self._inbox.came(run.job)
         try:
             result = self._engine.execute(run, [block.view for block in inputs], job)
+            result = _with_queue(result, waited_seconds + job.paused_seconds)
             blocks = [memory.block_of(frame) for frame in result.frames]
             _check_result(result)
             self._tell_held()  # first, so that who unloads at once is told what went
@@ -148,6 +157,12 @@ class Worker:
         self._channel.send(progress, blocks)
         for block in blocks:
             block.release()
+
+
+def _with_queue(result: Result, seconds: float) -> Result:
+    """With the time in which the job lay here while others were at work."""
+    told = dataclasses.replace(result.report.seconds, queue=seconds)
+    return dataclasses.replace(result, report=dataclasses.replace(result.report, seconds=told))
 
 
 def _check_result(result: Result) -> None:

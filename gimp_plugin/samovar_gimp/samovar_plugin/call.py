@@ -23,6 +23,7 @@ from . import arguments, job, live
 from .meter import Meter, StatusBar, Stopped
 from .placing import Placing, place, place_in_copy
 from .source import Source, Unsuitable, choose
+from .warming import Warming
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ class Call:
             choose(image, drawables, arguments.LAYER)  # an unsuitable layer is told before the dialog, not after
             from .dialog import ask  # needs a screen: without one its import fails
 
-            if not ask(procedure, config, self.operation, lambda: self._foretell(image, drawables, config)):
+            with Warming(self.version, self.operation.id, lambda: arguments.values(config, self.operation)):
+                wanted = ask(procedure, config, self.operation, lambda: self._foretell(image, drawables, config))
+            if not wanted:
                 return Gimp.PDBStatusType.CANCEL
         source = choose(image, drawables, config.get_property(arguments.SCOPE), context=self._sees_around)
         with self._meter(run_mode) as meter:

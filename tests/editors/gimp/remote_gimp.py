@@ -187,14 +187,19 @@ def plain_client(
         return bytes(results[message.images["image"].frame])
 
 
-def daemon_jobs(working: bool = False) -> list[str]:
-    """Operations of the jobs that run or wait, as the daemon itself tells.
-
-    working : only of those that have got somewhere
-    """
+def daemon_status() -> StatusReport:
+    """As the daemon itself tells it."""
     with connect("watcher", "") as client:
         client.send(Status())
         while True:
             message, _ = client.receive(5)
             if isinstance(message, StatusReport):
-                return [job.operation for job in message.jobs if job.fraction > 0 or not working]
+                return message
+
+
+def daemon_jobs(working: bool = False) -> list[str]:
+    """Operations of the jobs that run or wait.
+
+    working : only of those that have got somewhere
+    """
+    return [job.operation for job in daemon_status().jobs if job.fraction > 0 or not working]

@@ -6,10 +6,11 @@ The pictures in `tests/editors/artifacts` are there to be looked at.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from desk import STATUS_BAR_CANCEL, Desk
-from remote_gimp import daemon_jobs, wait_for
+from remote_gimp import daemon_jobs, daemon_status, wait_for
 
 pytestmark = [pytest.mark.editor, pytest.mark.slow]
 
@@ -109,6 +110,23 @@ def test_cancel_in_the_dialog_sends_nothing(desk: Desk) -> None:
     desk.screen.press(desk.dialog("Samovar: Identity"), "Escape")
     assert desk.gimp.end()[0] == "CANCEL"
     assert daemon_jobs() == []
+    assert desk.everything(image) == before
+
+
+def test_what_a_run_would_use_is_loaded_while_the_dialog_is_open(
+    desk: Desk, daemon: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.gimp.connection_file.write_bytes(daemon.connection_file.read_bytes())
+    monkeypatch.setenv("SAMOVAR_CONNECTION_FILE", str(daemon.connection_file))
+    image, layer = desk.picture(20, 20)
+    before = desk.everything(image)
+    assert daemon_status().models == ()
+    desk.gimp.begin("samovar", "denoise", image, [layer], "INTERACTIVE")
+    dialog = desk.dialog("Samovar: Denoise")
+    wait_for(lambda: daemon_status().models, 60, "the model")
+    assert daemon_jobs() == []
+    desk.screen.press(dialog, "Escape")
+    assert desk.gimp.end()[0] == "CANCEL"
     assert desk.everything(image) == before
 
 

@@ -1,3 +1,10 @@
+from collections.abc import Callable
+
+PRIORITY_DEFAULT_IDLE: int
+
+def timeout_add(priority: int, interval: int, function: Callable[..., bool]) -> int: ...
+def source_remove(tag: int) -> bool: ...
+
 class Error(Exception):
     message: str
     def __init__(self, message: str = ..., domain: str = ..., code: int = ...) -> None: ...

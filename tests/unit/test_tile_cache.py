@@ -22,14 +22,36 @@ def test_what_was_used_longest_ago_goes_first() -> None:
     cache = TileCache(budget_bytes=30)
     for number in range(3):
         cache.put(bytes([number]), [array(number)])
+    cache.begin()
     assert cache.get(b"\0") is not None
     cache.put(b"\3", [array(3)])
     assert [cache.get(bytes([number])) is not None for number in range(4)] == [True, False, True, True]
     assert cache.size_bytes == 30
+    cache.begin()
     cache.put(b"\4", [np.zeros(31, np.uint8)])
     assert cache.get(b"\4") is None and len(cache) == 3
     cache.clear()
     assert (len(cache), cache.size_bytes) == (0, 0)
+
+
+def test_a_job_pushes_out_nothing_of_its_own() -> None:
+    cache = TileCache(budget_bytes=30)
+    for number in range(5):
+        cache.put(bytes([number]), [array(number)])
+    cache.begin()
+    found = []
+    for number in range(5):
+        found.append(cache.get(bytes([number])) is not None)
+        cache.put(bytes([number]), [array(number)])
+    assert found == [True, True, True, False, False] and cache.size_bytes == 30
+
+
+def test_of_a_picture_larger_than_the_budget_a_part_stays_known() -> None:
+    picture = noise(128, 128, 3)
+    warm = Laboratory(smear_card(), cache_bytes=256 * 256 * 3)  # half of what it takes at two bytes a value
+    warm.run(picture, **SMEAR)
+    for _ in range(2):
+        assert warm.run(picture, **SMEAR).result.report.tiles.cached == 32
 
 
 def test_a_digest_tells_pixels_shapes_and_words_apart() -> None:

@@ -21,7 +21,7 @@ from samovar.worker.survey import Survey
 from samovar.worker.tile_cache import TileCache
 from samovar.worker.tiling import Tile, View
 from samovar_link.errors import BadRequest
-from samovar_link.messages import Raster, Run
+from samovar_link.messages import BATCH, Raster, Run
 
 Shown = Callable[[Image, Image], Image]
 """(tile before, tile after the model) -> what it looks like in the result, of any size."""
@@ -70,7 +70,9 @@ class ModelJob:
         self._job = job
         self._catalogue = catalogue
         self._pool = pool
-        self._cache = cache if job.run.priority != "batch" else None  # a folder's pictures come once
+        self._cache = cache if job.run.priority != BATCH else None  # a folder's pictures come once
+        if self._cache is not None:
+            self._cache.begin()
         dtypes = {raster.dtype for role, raster in job.run.images.items() if role != "mask"}
         self._exact = dtypes != {"u8"}
         self._levels = LEVELS["u16"] if dtypes <= set(LEVELS) else 0

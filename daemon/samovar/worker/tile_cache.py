@@ -3,7 +3,8 @@
 A tile is known by everything that decides its pixels: the pixels it was made from with all that the network sees around
 them, the weights, the runtime, and, where a network takes means over the whole picture, these means. So a hit is exact,
 whatever picture it comes from, and nothing ever needs to be declared outdated. What was used longest ago goes first
-when the budget is full.
+when the budget is full, but nothing that the job at hand has used or made: of a picture larger than the budget a part
+stays known, where otherwise each tile would push out the one that is needed next time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy.typing as npt
 import xxhash
 from torch import Tensor
 
-BUDGET_BYTES = 1 << 30
+BUDGET_BYTES = 400 << 20
+"""Holds a 4096² layer in colour at twice its size."""
 
 Array = npt.NDArray[np.generic]
 
@@ -41,27 +43,44 @@ class TileCache:
         self.budget_bytes = budget_bytes
         self.size_bytes = 0
         self._held: OrderedDict[bytes, tuple[Array, ...]] = OrderedDict()
+        self._of_job: set[bytes] = set()
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def begin(self) -> None:
+        """A job begins."""
+        self._of_job.clear()
 
     def get(self, key: bytes) -> tuple[Array, ...] | None:
         found = self._held.get(key)
         if found is not None:
             self._held.move_to_end(key)
+            self._of_job.add(key)
         return found
 
     def put(self, key: bytes, arrays: Sequence[Array]) -> None:
         """They must not be written to afterwards."""
-        size_bytes = sum(array.nbytes for array in arrays)
-        if key in self._held or size_bytes > self.budget_bytes:
+        size_bytes = _size_bytes(arrays)
+        if key in self._held or size_bytes > self.budget_bytes or not self._make_room(size_bytes):
             return
         self._held[key] = tuple(arrays)
+        self._of_job.add(key)
         self.size_bytes += size_bytes
-        while self.size_bytes > self.budget_bytes:
-            _, gone = self._held.popitem(last=False)
-            self.size_bytes -= sum(array.nbytes for array in gone)
+
+    def _make_room(self, size_bytes: int) -> bool:
+        while self.size_bytes + size_bytes > self.budget_bytes:
+            oldest = next(iter(self._held), None)
+            if oldest is None or oldest in self._of_job:
+                return False
+            self.size_bytes -= _size_bytes(self._held.pop(oldest))
+        return True
 
     def clear(self) -> None:
         self._held.clear()
+        self._of_job.clear()
         self.size_bytes = 0
+
+
+def _size_bytes(arrays: Sequence[Array]) -> int:
+    return sum(array.nbytes for array in arrays)

@@ -13,7 +13,7 @@ from laboratory import noise
 
 from samovar import card, networks, runtimes
 from samovar.networks import Network
-from samovar.runtimes import Runtime, eager, openvino
+from samovar.runtimes import Runtime, cuda, eager, openvino
 from samovar.worker.enlarge import enlarge
 from samovar.worker.flats import Flats
 from samovar.worker.image import Image
@@ -90,6 +90,20 @@ def test_tiles_equal_the_whole_on_every_runtime(model: str, runtime: Runtime) ->
         image = torch.from_numpy(noise(20, 24, 3, dtype="f32")).permute(2, 0, 1)[None].contiguous()
         whole, tiled = (enlarge(image, Passage(ready, its, side=side))[0] for side in (64, 12))
     assert (whole - tiled).abs().max() <= (1 / 255 if runtime.exact else 4 / 255)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])  # a processor takes minutes in f16
+@pytest.mark.parametrize("model", [*MODELS, "realesrgan/anime-x4"])
+def test_units_on_a_device_of_their_own_compute_the_same(model: str, dtype: str) -> None:
+    """The device is the processor here, which shows all but the card itself."""
+    its = CATALOGUE.get(model)
+    side = 12 if model == "realesrgan/anime-x4" else SIDE
+    with torch.inference_mode():
+        ready = cuda.on_device(load(model), dtype, "cpu")
+        image = photo()[:, :, :side, :side]
+        ours, exact = (enlarge(image, Passage(network, its))[0] for network in (ready, plain(model)))
+    assert ours.dtype == torch.float32
+    assert psnr(ours, exact) >= (90 if dtype == "f32" else MIN_PSNR)
 
 
 def test_one_runtime_can_be_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

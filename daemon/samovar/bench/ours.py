@@ -17,12 +17,10 @@ from .picture import Picture, frame
 class Ours:
     """Keeps models loaded and results' memory mapped, as a worker does."""
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self) -> None:
         self.report = Report()
         """Of the last run."""
-        self._engine = Engine(
-            operation.discover(), card.discover(), device, trials=discovery.home() / runtimes.TRIALS_FILE
-        )
+        self._engine = Engine(operation.discover(), card.discover(), trials=discovery.home() / runtimes.TRIALS_FILE)
         self._memory = np.empty(0, np.uint8)
 
     def upscale(self, picture: Picture, model: str, scale: int) -> Picture:

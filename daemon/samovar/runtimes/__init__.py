@@ -27,6 +27,7 @@ class Runtime:
     version : of the library, "" where there is none here
     usable : whether this machine can run it, and it may pay
     prepare : network as loaded -> network that runs
+    device : where it computes, for the report
     """
 
     name: str
@@ -35,6 +36,7 @@ class Runtime:
     version: Callable[[], str]
     usable: Callable[[], bool]
     prepare: Callable[[Network], Network]
+    device: str = "cpu"
 
     @property
     def id(self) -> str:

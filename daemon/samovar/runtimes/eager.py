@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from samovar.runtimes import Runtime
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from samovar.networks import Network
@@ -33,10 +34,14 @@ def as_loaded(network: Network) -> Network:
 
 
 def in_bfloat16(network: Network) -> Network:
-    """All layers but the precise ones in bfloat16; each takes what it is given in the type of its weights."""
     import torch
 
-    network.to(torch.bfloat16)
+    return with_digits_of(network, torch.bfloat16)
+
+
+def with_digits_of(network: Network, dtype: torch.dtype) -> Network:
+    """All layers but the precise ones in that type; each takes what it is given in the type of its weights."""
+    network.to(dtype)
     for name in network.precise:
         network.get_submodule(name).float()
     for module in network.modules():

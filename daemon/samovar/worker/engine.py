@@ -180,7 +180,7 @@ class Engine:
             sha256 = card.weights[variant].sha256
         runtime, _, dtype = work.runtime.partition(" ")
         return Report(
-            self.device, runtime, dtype, model, sha256, Tiles(work.tiles, work.cached), seconds, tuple(work.retries)
+            work.device, runtime, dtype, model, sha256, Tiles(work.tiles, work.cached), seconds, tuple(work.retries)
         )
 
 

@@ -44,7 +44,7 @@ class ModelJob:
 
     wrap : whether the picture goes on at its other side along (y, x)
     tiles : that the result is made of so far; cached : how many of them were known already
-    runtime : id of what the last model ran on; retries : a sentence for each step down the ladder
+    runtime, device : id of what the last model ran on, and where; retries : a sentence for each step down the ladder
     used : card and variant of every model applied, in order of first use
     view : what the user looks at, in shares of the picture; its tiles come first. None: all are alike
     gray : whether pictures go through as gray; None: those that are
@@ -58,7 +58,7 @@ class ModelJob:
         self.run: Run = job.run
         self.wrap = (job.run.wrap_y, job.run.wrap_x)
         self.tiles = self.cached = 0
-        self.runtime = PLAIN
+        self.runtime, self.device = PLAIN, pool.device
         self.retries: list[str] = []
         self.used: dict[tuple[str, str], ModelCard] = {}
         self.view: View | None = None
@@ -177,7 +177,7 @@ class ModelJob:
         result, tiles = enlarge(image, passage, self._finished(image, shown))
         self.tiles += tiles
         self.cached += known.hits
-        self.runtime = leased.runtime.id
+        self.runtime, self.device = leased.runtime.id, leased.runtime.device
         return result
 
     def _flats(self, leased: Leased, card: ModelCard, variant: str) -> Flats | None:

@@ -147,7 +147,7 @@ class Pool:
         return tuple(
             LoadedModel(
                 _name(model, variant),
-                self.device,
+                entry.leased.runtime.device,
                 entry.size_bytes,
                 entry.leased.runtime.id,
                 in_use=entry.users > 0,

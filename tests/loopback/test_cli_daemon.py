@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -275,10 +276,11 @@ def test_ctrl_c_cancels_the_job_and_exits_130(daemon: Any, drawing: Path) -> Non
 
 
 def start(environment: dict[str, str], drawing: Path, seconds: float) -> subprocess.Popen[str]:
-    """A job that runs for so long, begun."""
+    """A job that runs for so long, begun. It hears Ctrl-C even where these tests were started in the background."""
     job = subprocess.Popen(
         [*COMMAND, "identity", str(drawing), "-o", str(drawing.with_name("out.png")), "--seconds", str(seconds)],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     wait_for(lambda: any(each["state"] == "running" for each in jobs(environment)), 20)
     return job

@@ -40,7 +40,7 @@ class Warming:
 
     def __enter__(self) -> Warming:
         self._starter = DaemonStarter(daemon_command(offer.FOLDER))
-        self._source = GLib.timeout_add(GLib.PRIORITY_DEFAULT_IDLE, _TURN_MILLISECONDS, self._turn)
+        self._source = GLib.timeout_add(_TURN_MILLISECONDS, self._turn)
         return self
 
     def __exit__(self, *_: object) -> None:

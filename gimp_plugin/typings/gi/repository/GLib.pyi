@@ -1,8 +1,6 @@
 from collections.abc import Callable
 
-PRIORITY_DEFAULT_IDLE: int
-
-def timeout_add(priority: int, interval: int, function: Callable[..., bool]) -> int: ...
+def timeout_add(interval: int, function: Callable[..., bool]) -> int: ...
 def source_remove(tag: int) -> bool: ...
 
 class Error(Exception):

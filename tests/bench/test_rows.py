@@ -25,7 +25,7 @@ UPCONV7 = card.discover().get("waifu2x/upconv7-art")
 
 TINY = Sizes(
     overhead=64, small=16, overhead_rounds=1, warm=16, warm_rounds=1, peer=64, peer_seconds=0.0, peer_rounds=1,
-    dirty=64, memory=64, response=320, cancels=1, pings=3, start=32, starts=1,
+    dirty=64, strokes=2, memory=64, response=320, cancels=1, pings=3, start=32, starts=1,
 )  # fmt: skip
 
 

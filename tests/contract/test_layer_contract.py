@@ -199,7 +199,8 @@ def test_pieces_of_a_layer_too_large_to_hold_equal_the_whole(
     whole = case.run(layer)
     scale = case.size(1, 1)[0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "BUDGET_BYTES", 16 * 16 * 4 * depth * 2 * (1 + scale**2))
+        for budget in ("WHOLE_BYTES", "PIECE_BYTES"):
+            patch.setattr(pieces, budget, 16 * 16 * 4 * depth * 2 * (1 + scale**2))
         cut = case.run(layer)
         view = Rectangle(width - 3, height - 3, 3, 3)
         shown = case.run(layer, message={"stream": True, "viewport": view})

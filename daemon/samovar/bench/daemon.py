@@ -94,8 +94,10 @@ def status(client: Client) -> StatusReport:
             return message
 
 
-def upscaling(job: str, picture: Picture, model: str, scale: float, stream: bool = False) -> Run:
+def upscaling(
+    job: str, picture: Picture, model: str, scale: float, stream: bool = False, priority: str = "interactive"
+) -> Run:
     """The request to upscale a picture, whose pixels go along as the only frame."""
     height, width, channels = picture.shape
     parameters: dict[str, Value] = {"model": model, "scale": scale}
-    return Run(job, "upscale", parameters, {"image": Raster(height, width, channels)}, stream=stream)
+    return Run(job, "upscale", parameters, {"image": Raster(height, width, channels)}, priority=priority, stream=stream)

@@ -34,7 +34,7 @@ def measure(plan: Plan) -> list[Row]:
         worker = daemon.status(client).worker_pid
         before = resident(worker)
         with Watch(worker, shared) as watch:
-            seconds, report = upscale(client, picture, plan, f"memory: {side}²")
+            seconds, report, _ = upscale(client, picture, plan, f"memory: {side}²")
         highest = resident(worker)["VmHWM"]
     most = max(watch.most_bytes, highest - shared)
     return [

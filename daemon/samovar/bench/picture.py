@@ -38,8 +38,8 @@ def with_alpha(picture: Picture) -> Picture:
     return np.dstack((picture, np.full(picture.shape[:2], 255, np.uint8)))
 
 
-def with_stroke(picture: Picture, share: float = 0.01) -> Picture:
-    """The picture after a scribble within a square of `share` of its area, off the centre."""
+def with_stroke(picture: Picture, share: float = 0.01, place: tuple[float, float] = (1 / 3, 1 / 4)) -> Picture:
+    """The picture after a scribble within a square of `share` of its area, whose corner is at a share of (y, x)."""
     changed = picture.copy()
     side = picture.shape[0]
     box = max(4, round(side * math.sqrt(share)))
@@ -47,7 +47,7 @@ def with_stroke(picture: Picture, share: float = 0.01) -> Picture:
     for step in range(4 * box):
         x = round(step / (4 * box) * (box - brush))
         y = round((0.5 + 0.5 * math.sin(step / box * 3 * math.pi)) * (box - brush))
-        top, left = side // 3 + y, side // 4 + x
+        top, left = int(side * place[0]) + y, int(side * place[1]) + x
         changed[top : top + brush, left : left + brush, :3] = (30, 20, 60)
     return changed
 

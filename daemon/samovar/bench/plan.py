@@ -23,6 +23,7 @@ class Sizes:
     peer_seconds: float = 30.0
     peer_rounds: int = 3
     dirty: int = 4096
+    strokes: int = 20
     memory: int = 8192
     response: int = 2048
     cancels: int = 60
@@ -33,7 +34,7 @@ class Sizes:
 
 FULL = Sizes()
 QUICK = Sizes(
-    overhead_rounds=6, warm_rounds=3, peer=384, peer_seconds=6.0, peer_rounds=1, dirty=1024, response=1024,
+    overhead_rounds=6, warm_rounds=3, peer=384, peer_seconds=6.0, peer_rounds=1, dirty=1024, strokes=5, response=1024,
     cancels=20, pings=200, starts=3,
 )  # fmt: skip
 

@@ -1,10 +1,13 @@
 """What is too large to hold as numbers goes through an operation in pieces.
 
 Inside, a picture is three float32 planes, before and after: 60 bytes for each pixel that becomes four. So beyond
-BUDGET_BYTES of them, the layer is cut into pieces, each seen with what the operation sees around it. Memory then
-depends on the budget, not on the picture. The pieces meet where pixels of the layer and of the result meet; by a factor
-by which they meet nowhere, the picture goes through as a whole. Where the size of the result had to be rounded, a
-picture in pieces keeps the factor exactly, and as a whole is stretched by up to half a pixel.
+WHOLE_BYTES of them, the layer is cut into pieces of PIECE_BYTES, each seen with what the operation sees around it.
+Memory then does not depend on the picture. Pieces are smaller than what still goes through as a whole, because a
+network that takes means over the picture has to look twice at a picture in pieces.
+
+The pieces meet where pixels of the layer and of the result meet; by a factor by which they meet nowhere, the picture
+goes through as a whole. Where the size of the result had to be rounded, a picture in pieces keeps the factor exactly,
+and as a whole is stretched by up to half a pixel.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from samovar.worker.region import Box
 from samovar.worker.tiling import Tile, in_view_first, layout
 from samovar.worker.way import Way
 
-BUDGET_BYTES = 384 << 20
+WHOLE_BYTES = 384 << 20
+PIECE_BYTES = 128 << 20
 COPIES, COPIES_WITH_HOLES = 2, 5
 """How many times the planes before and after are there at once, at the most."""
 
@@ -25,10 +29,10 @@ def cut(way: Way, scope: Box) -> list[Box]:
     """The boxes, in pixels of the layer, that make up the scope; those in view come first. One, if it can be held."""
     copies = COPIES_WITH_HOLES if has_alpha(way.raster) and way.whole.holes else COPIES
     pixel_bytes = float(4 * way.raster.channels * copies * (1 + way.scale**2))
-    if scope.height * scope.width * pixel_bytes <= BUDGET_BYTES or not _is_exact(way):
+    if scope.height * scope.width * pixel_bytes <= WHOLE_BYTES or not _is_exact(way):
         return [scope]
     pitch = way.pitch
-    side = max(pitch, int(math.sqrt(BUDGET_BYTES / pixel_bytes)) // pitch * pitch)
+    side = max(pitch, int(math.sqrt(PIECE_BYTES / pixel_bytes)) // pitch * pitch)
     top, left = scope.top // pitch * pitch, scope.left // pitch * pitch
     tiles = layout(scope.top + scope.height - top, scope.left + scope.width - left, side, pitch)
     tiles = [Tile(each.top + top, each.left + left, each.height, each.width) for each in tiles]

@@ -50,6 +50,8 @@ from samovar_link.messages import (
 log = logging.getLogger(__name__)
 
 _EXPIRE_SECONDS = 1.0
+_NICENESS = 10
+"""Below the editors and the broker: a canvas that is drawn meanwhile goes first."""
 
 
 class _Interrupted(BaseException):
@@ -218,6 +220,8 @@ def _open_channel(descriptor: str) -> socket.socket:
 
 def main(descriptor: str, broker_pid: int) -> None:
     _die_with_the_broker(broker_pid)
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the broker decides
     faulthandler.enable()  # to stderr, which the broker writes to its log
     level = os.environ.get("SAMOVAR_LOG", "INFO").upper()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,8 @@ import torch
 from laboratory import Laboratory, Smear, noise, smear_card, smooth
 
 from samovar.networks import Network
-from samovar.runtimes import PLAIN, Runtime
+from samovar.runtimes import PLAIN, Runtime, eager
+from samovar.worker import room
 from samovar.worker.ladder import Rung, climb
 from samovar.worker.pool import Pool
 from samovar_link.errors import InternalError, OutOfMemory
@@ -133,3 +135,24 @@ def test_other_errors_are_nobodys_reason_to_try_again() -> None:
     with pytest.raises(KeyError):
         climb(attempt, Rung(64, 1000), False, "job", calls.append)
     assert calls == [Rung(64, 1000)]
+
+
+@pytest.mark.parametrize(
+    ("free_bytes", "side"), [(1 << 40, 128), (4 * 132**2 * 4096, 128), (4 * 132**2 * 4096 - 4, 64), (0, 32)]
+)
+def test_tiles_are_of_the_size_that_free_memory_allows(free_bytes: int, side: int) -> None:
+    network = big()
+    network.tile_bytes = 4096
+    assert room.side(network, 2, free_bytes) == side
+
+
+def test_where_little_memory_is_free_tiles_are_smaller_from_the_start() -> None:
+    made = Laboratory(smear_card(), load=lambda card, variant, device: big())
+    made.engine._ready_pool()
+    picture, results = noise(128, 128, 3), []
+    for free_bytes in (1 << 40, 1 << 20):
+        plain = dataclasses.replace(eager.RUNTIMES[0], free_bytes=lambda free_bytes=free_bytes: free_bytes)
+        made.engine._pool = Pool("cpu", made.engine._load, made.clock, plain=plain)  # type: ignore[arg-type]
+        results.append(made.run(picture, **SMEAR))
+    assert [each.result.report.tiles.total for each in results] == [1, 16]
+    assert results[0].pixels.tobytes() == results[1].pixels.tobytes() and not results[1].result.report.retries

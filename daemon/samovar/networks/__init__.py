@@ -24,6 +24,7 @@ class Network(nn.Module):
     forward : (N, 3, h + 2 * context, w + 2 * context) -> (N, 3, scale * h, scale * w), where context is the card's
         receptive_field: what the context was needed for is cut off, never padded with invented pixels
     tile : a good h and w on a CPU, small enough that a tile takes well below a second on two cores
+    tile_bytes : memory that a tile takes while it is computed, per input pixel it sees (peak of torch in float32)
     units : the submodules that hold all the work, called with tensors and giving tensors, so that a runtime can put
         something in their place that computes the same faster
     precise : layers whose output is added to the picture or is the result; a runtime of fewer digits leaves them as
@@ -31,6 +32,7 @@ class Network(nn.Module):
     """
 
     tile: int = 256
+    tile_bytes: int = 4096
     units: tuple[str, ...] = ()
     precise: tuple[str, ...] = ()
 

@@ -137,6 +137,7 @@ class CUNet(PoolingNetwork):
         super().__init__()
         enlarging = scale == 2
         self.tile, self.held_bytes = (192, 700) if enlarging else (256, 340)
+        self.tile_bytes = 3200 if enlarging else 1200
         self.poolings = ENLARGING if enlarging else KEEPING
         self.first = First()
         self.second = Second(enlarging)

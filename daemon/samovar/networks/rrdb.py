@@ -78,6 +78,7 @@ class RRDB(StagedNetwork):
     finish_halo = MARGIN + 2
     seam_context = 96
     held_bytes = 2 * FEATURES * 4
+    tile_bytes = 10000
 
     def __init__(self, blocks: int) -> None:
         super().__init__()

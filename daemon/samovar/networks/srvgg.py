@@ -30,7 +30,7 @@ class Residual(nn.Module):
 
 
 class SRVGG(Network):
-    tile = 192
+    tile, tile_bytes = 192, 650
     units = ("residual",)
     precise = ("residual.last",)
 

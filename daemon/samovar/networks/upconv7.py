@@ -28,6 +28,7 @@ class Chain(nn.Module):
 
 
 class UpConv7(Network):
+    tile_bytes = 1600
     units = ("chain",)
     precise = ("chain.head",)
 

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from samovar.networks import Network
 
 
+def _free_bytes() -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
 @dataclass(frozen=True)
 class Runtime:
     """One way to run networks on a device.
@@ -28,6 +34,7 @@ class Runtime:
     usable : whether this machine can run it, and it may pay
     prepare : network as loaded -> network that runs
     device : where it computes, for the report
+    free_bytes : of memory there, that nobody holds
     """
 
     name: str
@@ -37,6 +44,7 @@ class Runtime:
     usable: Callable[[], bool]
     prepare: Callable[[Network], Network]
     device: str = "cpu"
+    free_bytes: Callable[[], int] = _free_bytes
 
     @property
     def id(self) -> str:

@@ -28,6 +28,14 @@ def _version() -> str:
     return f"{torch.__version__} {torch.cuda.get_device_name(0)}" if _usable() else ""
 
 
+def _free_bytes() -> int:
+    """What neither other programs nor we use; torch gives back what it keeps for later when it needs more."""
+    import torch
+
+    free, _ = torch.cuda.mem_get_info()
+    return int(free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated())
+
+
 def on_device(network: Network, dtype: str, device: str = "cuda") -> Network:
     """The network with its units on a device.
 
@@ -57,6 +65,8 @@ def on_device(network: Network, dtype: str, device: str = "cuda") -> Network:
 
 
 RUNTIMES = tuple(
-    Runtime("cuda", dtype, dtype == "f32", _version, _usable, functools.partial(on_device, dtype=dtype), "cuda")
+    Runtime(
+        "cuda", dtype, dtype == "f32", _version, _usable, functools.partial(on_device, dtype=dtype), "cuda", _free_bytes
+    )
     for dtype in ("f32", "f16", "bf16")
 )

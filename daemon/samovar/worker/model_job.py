@@ -9,7 +9,7 @@ from dataclasses import replace
 from samovar.card import Catalogue, ModelCard
 from samovar.networks import PoolingNetwork, StagedNetwork
 from samovar.runtimes import PLAIN
-from samovar.worker import ladder
+from samovar.worker import ladder, room
 from samovar.worker.enlarge import Finished, enlarge
 from samovar.worker.flats import Flats
 from samovar.worker.image import LEVELS, Image
@@ -148,7 +148,8 @@ class ModelJob:
         self.progress(0.0, stage if (model, variant) in self.used else "loading")
         self.used.setdefault((model, variant), card)
         first = self._lease(card, variant)
-        rung = ladder.Rung(first.network.tile, HELD_BYTES)
+        side = room.side(first.network, card.receptive_field, first.runtime.free_bytes())
+        rung = ladder.Rung(side, HELD_BYTES)
 
         def attempt(rung: ladder.Rung) -> Image:
             leased = self._lease(card, variant, plain=True) if rung.plain else first

@@ -3,6 +3,8 @@
 from samovar_krita import _desk as desk
 from samovar_krita.samovar_link.messages import Refused, Warmed
 
+LIGHT = ("waifu2x/upconv7-photo", "waifu2x/cunet-art", "waifu2x/upconv7-art")
+
 
 def scenario(test):
     facts = test.facts
@@ -24,7 +26,9 @@ def scenario(test):
     yield from test.until(lambda: len(answers) == 1, 60)
     docker = next(each for each in test.krita.dockers() if each.objectName() == "samovar_docker")
     model = docker._form.widget("model")
-    for id in ("waifu2x/upconv7-photo", "waifu2x/cunet-art", "waifu2x/upconv7-art"):  # passing by two of them
+    others = [id for id in LIGHT if id != model.currentData()]
+    facts["wanted"] = others[-1]
+    for id in others:  # passing by all but the last
         model.setCurrentIndex(model.findData(id))
         yield 100
     yield from test.until(lambda: len(answers) == 2, 60)

@@ -118,14 +118,20 @@ def load(card: ModelCard, variant: str, device: str = "cpu") -> Network:
     Raises ModelUnavailable if the files are missing, damaged, or those of another network.
     """
     weight = card.weights[variant]
-    text, data = files.read(weight)
     module = importlib.import_module(f"samovar.networks.{card.network}")
+    if hasattr(module, "open_file"):  # the file itself says what is in it
+        return _ready(module.open_file(files.checked(weight)), device)
+    text, data = files.read(weight)
     with torch.device("meta"):
         network: Network = module.build(**card.options)
     try:
         fill(network, ncnn.read(text, data))
     except ncnn.DamagedModel as error:
         raise files.unavailable(weight, f"{weight.path} of {weight.distribution}: {error}") from error
+    return _ready(network, device)
+
+
+def _ready(network: Network, device: str) -> Network:
     network.eval().requires_grad_(False).to(device)
     for parameter in network.parameters():
         if parameter.dim() == 4:

@@ -21,16 +21,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from samovar.models.catalogue import GRIDS
 from samovar.networks import Network
 from samovar.weights import tensors
 from samovar_link.errors import ModelUnavailable
 
 log = logging.getLogger(__name__)
 
-GRIDS = {"Compact": (1, 32), "ESRGAN": (4, 32), "SPAN": (1, 32), "SwinIR": (16, 32), "SCUNet": (64, 64)}
-"""Architecture, by spandrel's id -> (pitch of the grid, context), in pixels; context is a multiple of the pitch."""
-GRID = (64, 64)
-"""Of all others."""
+OTHERS = (64, 64)
+"""As in GRIDS, of architectures that are not in there."""
 EXTRA = "pip install 'samovar[models]'"
 
 
@@ -66,6 +65,7 @@ class Foreign(Network):
         self._channels, self._cut = channels, scale * context
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 3, h + 2 * context, w + 2 * context) -> (N, 3, scale * h, scale * w)
+        y: Tensor
         if self._channels == 1:  # each colour as a gray picture
             batch, _, height, width = x.shape
             y = self.model(x.reshape(3 * batch, 1, height, width))
@@ -122,7 +122,7 @@ def _recognised(path: Path) -> Any:
 
 
 def _description(descriptor: Any) -> Description:
-    pitch, context = GRIDS.get(descriptor.architecture.id, GRID)
+    pitch, context = GRIDS.get(descriptor.architecture.id, OTHERS)
     multiple = math.lcm(pitch, descriptor.size_requirements.multiple_of)
     return Description(
         architecture=descriptor.architecture.name,

@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from samovar.weights.store import SUFFIXES
 from samovar_link.errors import ModelUnavailable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-SUFFIXES = (".safetensors", ".pth", ".ckpt", ".bin", ".pt")
 MOST_BYTES = 4 << 30
 MOST_HEADER_BYTES = 25_000_000
 """Of a `.safetensors`; that of a model with ten thousand tensors has one or two million."""

@@ -60,13 +60,13 @@ _PHHOFM = "https://github.com/Phhofm/models"
 
 _ENTRIES = (
     _Entry(
-        "realesrgan/photo-x2", "Photos, by 2 (Real-ESRGAN)", "Damaged photographs made twice as large: invents texture.",
+        "realesrgan/photo-x2", "Photos, by 2 (Real-ESRGAN)", "Damaged photographs made twice as large: invents.",
         "upscale", "ESRGAN", 2, "very slow", "BSD-3-Clause", _REALESRGAN,
         f"{_REALESRGAN}/releases/download/v0.2.1/RealESRGAN_x2plus.pth",
         67061725, "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
     ),
     _Entry(
-        "realesr/general-x4", "Photos, quick (Real-ESRGAN general)", "Photographs with a little noise: crisp, and quick.",
+        "realesr/general-x4", "Photos, quick (Real-ESRGAN general)", "Photographs with a little noise: crisp.",
         "upscale", "Compact", 4, "medium", "BSD-3-Clause", _REALESRGAN,
         f"{_REALESRGAN}/releases/download/v0.2.5.0/realesr-general-x4v3.pth",
         4885111, "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
@@ -79,7 +79,7 @@ _ENTRIES = (
         4885111, "1641f8c4464b9f097c9fdda5589273713f67cf59f3d909e0bd688f0cee269dca",
     ),
     _Entry(
-        "swinir/photo-x4", "Photos, natural (SwinIR)", "Photographs of unknown history: fewer inventions than Real-ESRGAN.",
+        "swinir/photo-x4", "Photos, natural (SwinIR)", "Photographs of any history: invents less.",
         "upscale", "SwinIR", 4, "very slow", "Apache-2.0", "https://github.com/JingyunLiang/SwinIR",
         "https://github.com/JingyunLiang/SwinIR/releases/download/v0.0/003_realSR_BSRGAN_DFO_s64w8_SwinIR-M_x4_GAN.pth",
         67129861, "b9afb61e65e04eb7f8aba5095d070bbe9af28df76acd0c9405aeb33b814bcfc6",
@@ -97,7 +97,7 @@ _ENTRIES = (
         4838409, "5ed232c71599b01911e045c0246530fcfe5b2e0791242ff7d3964f97d74f8df0",
     ),
     _Entry(
-        "esrgan/manga-x4", "Manga (ESRGAN Manga109)", "Screentone and ink of manga pages. Look up the terms of its data set.",
+        "esrgan/manga-x4", "Manga (ESRGAN Manga109)", "Screentone and ink. Look up the terms of its data set.",
         "upscale", "ESRGAN", 4, "very slow", "CC-BY-4.0", "https://openmodeldb.info/models/4x-Manga109Attempt",
         "https://objectstorage.us-phoenix-1.oraclecloud.com/n/ax6ygfvpvzka/b/open-modeldb-files/o/4x-Manga109Attempt.pth",
         66946549, "fa4ef999435d9dda0e68c855bbddf1fa54dcc8fe207b05c5867193446f59ac4c",

@@ -27,6 +27,7 @@ class Network(nn.Module):
     tile_bytes : memory that a tile takes while it is computed, per input pixel it sees (peak of torch in float32)
     units : the submodules that hold all the work, called with tensors and giving tensors, so that a runtime can put
         something in their place that computes the same faster
+    traceable : whether a unit does the same at any size, with nothing in it that depends on the size it was seen at
     precise : layers whose output is added to the picture or is the result; a runtime of fewer digits leaves them as
         they are, so that flat areas keep their level
     """
@@ -34,6 +35,7 @@ class Network(nn.Module):
     tile: int = 256
     tile_bytes: int = 4096
     units: tuple[str, ...] = ()
+    traceable: bool = True
     precise: tuple[str, ...] = ()
 
     def try_out(self, x: Tensor) -> None:

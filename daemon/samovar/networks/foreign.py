@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 OTHERS = (64, 64)
 """As in GRIDS, of architectures that are not in there."""
+SMALL_PITCH = 4
+"""Of networks of convolutions alone."""
 EXTRA = "pip install 'samovar[models]'"
 
 
@@ -54,14 +56,17 @@ class Description:
 
 
 class Foreign(Network):
-    """model : (N, channels, h, w) -> (N, channels, scale * h, scale * w), 0..1"""
+    """model : (N, channels, h, w) -> (N, channels, scale * h, scale * w), 0..1; only convolutions can be traced, for
+    windows and halvings are laid out by the size at hand
+    """
 
     tile, tile_bytes = 192, 40000
     units = ("model",)
 
-    def __init__(self, model: nn.Module, channels: int, scale: int, context: int) -> None:
+    def __init__(self, model: nn.Module, channels: int, scale: int, context: int, traceable: bool) -> None:
         super().__init__()
         self.model = model
+        self.traceable = traceable
         self._channels, self._cut = channels, scale * context
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 3, h + 2 * context, w + 2 * context) -> (N, 3, scale * h, scale * w)
@@ -98,7 +103,7 @@ def open_file(path: Path) -> Network:
     descriptor = _recognised(path)
     found = _description(descriptor)
     descriptor.model.eval()
-    return Foreign(_Padded(descriptor), found.channels, found.scale, found.context)
+    return Foreign(_Padded(descriptor), found.channels, found.scale, found.context, found.multiple <= SMALL_PITCH)
 
 
 def _recognised(path: Path) -> Any:

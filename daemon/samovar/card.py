@@ -76,6 +76,11 @@ class ModelCard:
             commercial=self.commercial,
         )  # fmt: skip
 
+    @property
+    def embedded(self) -> bool:
+        """Whether it came with the installation."""
+        return all(each.distribution for each in self.weights.values())
+
     def missing(self) -> list[WeightFile]:
         """Files that would have to be fetched first. Those of packages came with the installation."""
         from samovar.weights import store

@@ -120,3 +120,10 @@ def test_a_torch_that_does_not_load_is_a_problem(monkeypatch: pytest.MonkeyPatch
     problems: list[str] = []
     facts: dict[str, Any] = doctor._device(problems)
     assert facts == {"name": "unknown"} and "libcudart.so.13 is missing" in problems[0]
+
+
+def test_models_that_were_not_fetched_are_no_problem_and_not_listed() -> None:
+    facts = doctor.examine()
+    assert {"id": "span/anime-x2", "licence": "MIT", "files": 1, "state": "needs 15830922 bytes"} in facts["models"]
+    assert not any("span/anime-x2" in problem for problem in facts["problems"])
+    assert "span/anime-x2" not in doctor.as_text(facts)

@@ -7,7 +7,6 @@ a sentence of its own.
 
 from __future__ import annotations
 
-import pickle
 import re
 import struct
 import warnings
@@ -86,13 +85,14 @@ def _safetensors(path: Path, size_bytes: int) -> dict[str, Any]:
 
 def _pickled(path: Path, size_bytes: int) -> dict[str, Any]:
     import torch
+    from torch._weights_only_unpickler import UnpicklingError  # type: ignore[attr-defined]
 
     _look_at_outside(path, size_bytes)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what it does not expect, all of which is refused anyway
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         name = _FOREIGN_NAME.search(str(error))
         what = f"more than weights ({name.group(1)})" if name else "more than weights"
         raise _refused(path, f"holds {what}; opening that could run a program, so it was not opened") from error

@@ -11,6 +11,7 @@ import pytest
 from samovar import doctor
 from samovar.card import Catalogue, ModelCard, WeightFile
 from samovar.install import install_gimp, install_krita, krita, places
+from samovar.models import catalogue
 from samovar_link.discovery import FILE_NAME, ConnectionFile
 from samovar_link.messages import StatusReport
 

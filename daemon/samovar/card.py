@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from samovar_link.errors import BadRequest
@@ -17,16 +17,21 @@ from samovar_link.messages import ModelInfo
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One weight file of an installed data package.
+    """One weight file: of an installed data package, or in Samovar's folder of models.
 
-    distribution : name of the package as pip knows it
-    path : inside its site-packages folder, with "/"; for ncnn the `.bin`, beside which the `.param` lies
+    distribution : name of the package as pip knows it; "" for the folder of models
+    path : inside the package's site-packages folder, or inside the folder of models, with "/"; for ncnn the `.bin`,
+        beside which the `.param` lies
     sha256 : of the file at `path`
+    url : where it can be fetched; "" where nowhere
+    size_bytes : of what is fetched
     """
 
     distribution: str
     path: str
     sha256: str
+    url: str = ""
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,10 @@ class ModelCard:
     scale : pixels out per pixel in, per axis
     receptive_field : input pixels of context that an output pixel needs on each side; a tile gets this much more
     multiple : sides of the padded input must be a multiple of this
+    speed : one of SPEEDS, on a processor
+    tile_megabytes : memory that a tile of the usual size takes while it is computed, about
+    commercial : whether what it makes may be sold, by its licence
+    architecture : as its authors call it
     """
 
     id: str
@@ -53,26 +62,58 @@ class ModelCard:
     multiple: int = 1
     noise_levels: tuple[int, ...] = ()
     options: dict[str, object] = field(default_factory=dict)
+    speed: str = "fast"
+    tile_megabytes: int = 0
+    commercial: bool = True
+    architecture: str = ""
 
     def info(self) -> ModelInfo:
         """The card as it travels in `Welcome`."""
-        return ModelInfo(self.id, self.title, self.operations, self.help, self.scale, self.noise_levels, self.licence)
+        missing = self.missing()
+        return ModelInfo(
+            self.id, self.title, self.operations, self.help, self.scale, self.noise_levels, self.licence,
+            available=not missing, download_bytes=sum(each.size_bytes for each in missing), speed=self.speed,
+            commercial=self.commercial,
+        )  # fmt: skip
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it came with the installation."""
+        return all(each.distribution for each in self.weights.values())
+
+    def missing(self) -> list[WeightFile]:
+        """Files that would have to be fetched first. Those of packages came with the installation."""
+        from samovar.weights import store
+
+        return [each for each in self.weights.values() if not each.distribution and not store.has(each)]
+
+
+SPEEDS = ("fast", "medium", "slow", "very slow")
 
 
 class Catalogue:
-    """Cards by id. A value: tests make their own."""
+    """Cards by id. A value: tests make their own.
 
-    def __init__(self, cards: Iterable[ModelCard]) -> None:
-        self._cards = {card.id: card for card in cards}
+    more : gives cards that come and go, those of the user's own files; asked each time
+    """
+
+    def __init__(self, cards: Iterable[ModelCard], more: Callable[[], Iterable[ModelCard]] = tuple) -> None:
+        self._fixed = {card.id: card for card in cards}
+        self._more = more
+
+    @property
+    def _cards(self) -> dict[str, ModelCard]:
+        return {**self._fixed, **{card.id: card for card in self._more()}}
 
     def __iter__(self) -> Iterator[ModelCard]:
         return iter(self._cards.values())
 
     def get(self, id: str) -> ModelCard:
         """Raises BadRequest for an unknown id."""
-        if id not in self._cards:
-            raise BadRequest.field("model", id, ", ".join(sorted(self._cards)))
-        return self._cards[id]
+        cards = self._cards
+        if id not in cards:
+            raise BadRequest.field("model", id, ", ".join(sorted(cards)))
+        return cards[id]
 
     def ids(self, operation: str) -> list[str]:
         """Models that an operation may use."""
@@ -80,7 +121,9 @@ class Catalogue:
 
 
 def discover() -> Catalogue:
-    """Every `ModelCard` listed as `CARDS` in the modules of `samovar.models`."""
+    """Every `ModelCard` listed as `CARDS` in the modules of `samovar.models`, and those of the user's own files."""
+    from samovar.weights import store
+
     package = importlib.import_module("samovar.models")
     modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
-    return Catalogue(card for module in modules for card in module.CARDS)
+    return Catalogue((card for module in modules for card in module.CARDS), store.own_cards)

@@ -72,7 +72,11 @@ def as_text(facts: Facts) -> str:
         f"daemon       {_daemon_line(daemon)}",
         f"connection   {daemon['connection_file']}{f', mode {mode}' if (mode := daemon['mode']) else ''}",
         f"device       {', '.join(f'{name} {value}' for name, value in facts['device'].items())}",
-        *(f"model        {model['id']}: {model['state']}" for model in facts["models"]),
+        *(
+            f"model        {model['id']}: {model['state']}"
+            for model in facts["models"]
+            if "needs" not in model["state"]
+        ),
         *(f"editor       {_editor_line(editor)}" for editor in facts["editors"]),
         f"disk         {facts['disk']['free_bytes'] / 1e9:.1f} GB free at {facts['disk']['path']}",
         f"log          {log['path']}",
@@ -180,10 +184,14 @@ def _device(problems: list[str]) -> Facts:
 
 def _models(problems: list[str]) -> Iterator[Facts]:
     for each in card.discover():
+        if missing := each.missing():
+            needed = sum(weight.size_bytes for weight in missing)
+            yield {"id": each.id, "licence": each.licence, "files": len(missing), "state": f"needs {needed} bytes"}
+            continue
         state = "ok"
         for weight in each.weights.values():
             try:
-                weight_files.read(weight)
+                (weight_files.read if weight.distribution else weight_files.checked)(weight)
             except ModelUnavailable as error:
                 state = "damaged or missing"
                 problems.append(f"model {each.id}: {error}")

@@ -67,10 +67,7 @@ class ParameterForm(QtWidgets.QWidget):
         self._widgets[info.name], self._values[info.name] = widget, get
 
     def _model_items(self) -> list[tuple[str, str, str]]:
-        return [
-            (each.id, each.title if each.available else f"{each.title} (not downloaded)", each.help)
-            for each in self._models.values()
-        ]
+        return [(each.id, _title(each), each.help) for each in self._models.values()]
 
     def _grey_out_unavailable(self, combo: Any) -> None:
         for row, model in enumerate(self._models.values()):
@@ -84,6 +81,12 @@ class ParameterForm(QtWidgets.QWidget):
         if NOISE in self._widgets and self._model:
             model = self._models.get(str(self._values[self._model]()))
             self._widgets[NOISE].setEnabled(model is not None and bool(model.noise_levels))
+
+
+def _title(model: ModelInfo) -> str:
+    """With what it would take to have it, if it is not here: samovar models pull."""
+    title: str = model.title
+    return title if model.available else f"{title}, needs {model.download_bytes / 1e6:.0f} MB download"
 
 
 def _check_box(info: ParameterInfo, value: Value) -> tuple[Any, Get, Any]:

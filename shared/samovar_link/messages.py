@@ -127,7 +127,12 @@ class OperationInfo:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """One model as a dialog shows it. `noise_levels` is empty for a model without that choice."""
+    """One model as a dialog shows it. `noise_levels` is empty for a model without that choice.
+
+    available : whether it can be used at once; otherwise `download_bytes` have to be fetched first
+    speed : "fast", "medium", "slow" or "very slow" on a processor; "" where the daemon does not tell
+    commercial : whether its licence lets what it makes be sold
+    """
 
     id: str
     title: str
@@ -138,6 +143,8 @@ class ModelInfo:
     licence: str = ""
     available: bool = True
     download_bytes: int = 0
+    speed: str = ""
+    commercial: bool = True
 
 
 @dataclass(frozen=True)

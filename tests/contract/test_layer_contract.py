@@ -31,7 +31,8 @@ from samovar_link.messages import Rectangle
 
 HEAVY_BYTES = 5 << 20
 EXAMPLES = 12
-REGISTRY, CATALOGUE = operation.discover(), card.discover()
+REGISTRY = operation.discover()
+CATALOGUE = card.Catalogue(each for each in card.discover() if each.embedded)
 TOPS = {"u8": 255, "u16": 65535, "f16": 1.0, "f32": 1.0}
 LEVEL = 1 / 255
 

@@ -71,7 +71,7 @@ class Laboratory:
     ) -> None:
         self.clock = Clock()
         self.loads: list[tuple[str, str]] = []
-        catalogue = Catalogue(cards) if cards else card.discover()
+        catalogue = Catalogue(cards) if cards else Catalogue(each for each in card.discover() if each.embedded)
         self.engine = Engine(
             operation.discover(), catalogue, clock=self.clock, load=load or self._load, cache_bytes=cache_bytes
         )

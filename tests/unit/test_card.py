@@ -1,4 +1,4 @@
-"""The cards of the embedded models."""
+"""The cards of the embedded models, and of those that can be fetched."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from samovar.card import ModelCard
 from samovar_link.errors import BadRequest
 
 CATALOGUE = card.discover()
+EMBEDDED = [each for each in CATALOGUE if each.embedded]
+FETCHED = [each for each in CATALOGUE if not each.embedded]
 
 
 @pytest.mark.parametrize("each", list(CATALOGUE), ids=lambda each: each.id)
@@ -18,16 +20,31 @@ def test_a_card_is_complete(each: ModelCard) -> None:
     assert each.title and each.help and each.licence and each.source.startswith("https://")
     assert importlib.util.find_spec(f"samovar.networks.{each.network}")
     assert each.weights and set(each.weights) - {""} == {f"noise{level}" for level in each.noise_levels}
-    assert ("" in each.weights) == ("upscale" in each.operations)
+    assert ("" in each.weights) == ("upscale" in each.operations or not each.noise_levels)
+    assert each.speed in card.SPEEDS
     assert all(len(bytes.fromhex(weight.sha256)) == 32 for weight in each.weights.values())
     assert each.receptive_field > 0 and each.scale > 0 and each.multiple > 0
     known = {known.id for known in operation.discover()}
     assert set(each.operations) <= known
 
 
+@pytest.mark.parametrize("each", FETCHED, ids=lambda each: each.id)
+def test_a_model_that_can_be_fetched_says_from_where_and_how_it_is_known(each: ModelCard) -> None:
+    for weight in each.weights.values():
+        assert weight.url.startswith("https://") and weight.size_bytes > 1_000_000
+        assert weight.path == f"{each.id}/{weight.url.rsplit('/', 1)[1]}" and not weight.distribution
+    assert each.architecture and each.receptive_field % each.multiple == 0
+
+
 def test_no_two_variants_share_a_file() -> None:
     files = [weight.sha256 for each in CATALOGUE for weight in each.weights.values()]
-    assert len(files) == len(set(files)) == 22
+    assert len(files) == len(set(files))
+    assert sum(len(each.weights) for each in EMBEDDED) == 22
+
+
+def test_a_default_model_came_with_the_installation_and_may_be_used_for_anything() -> None:
+    defaults = {info.default for each in operation.discover() for info in each._parameters() if info.kind == "model"}
+    assert defaults and defaults <= {each.id for each in EMBEDDED if each.commercial}
 
 
 def test_a_dialog_sees_the_scale_and_the_noise_levels() -> None:
@@ -37,11 +54,11 @@ def test_a_dialog_sees_the_scale_and_the_noise_levels() -> None:
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(BadRequest, match="model is 'waifu3x'; allowed: realesr/animevideo-x4, .*waifu2x/upconv7-photo"):
+    with pytest.raises(BadRequest, match="model is 'waifu3x'; allowed: compact/anime-x2, .*waifu2x/upconv7-photo"):
         CATALOGUE.get("waifu3x")
 
 
 def test_models_are_listed_by_operation() -> None:
     assert CATALOGUE.ids("identity") == []
-    assert len(CATALOGUE.ids("upscale")) == 6
-    assert CATALOGUE.ids("denoise") == ["waifu2x/cunet-clean"]
+    assert len([each for each in EMBEDDED if "upscale" in each.operations]) == 6
+    assert "waifu2x/cunet-clean" in CATALOGUE.ids("denoise") and "swinir/photo-x4" in CATALOGUE.ids("upscale")

@@ -11,6 +11,7 @@ import pytest
 from samovar import doctor
 from samovar.card import Catalogue, ModelCard, WeightFile
 from samovar.install import install_gimp, install_krita, krita, places
+from samovar.models import catalogue
 from samovar_link.discovery import FILE_NAME, ConnectionFile
 from samovar_link.messages import StatusReport
 
@@ -120,3 +121,11 @@ def test_a_torch_that_does_not_load_is_a_problem(monkeypatch: pytest.MonkeyPatch
     problems: list[str] = []
     facts: dict[str, Any] = doctor._device(problems)
     assert facts == {"name": "unknown"} and "libcudart.so.13 is missing" in problems[0]
+
+
+def test_models_that_were_not_fetched_are_no_problem_and_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.card, "discover", lambda: Catalogue(catalogue.CARDS))
+    facts = doctor.examine()
+    assert {"id": "span/anime-x2", "licence": "MIT", "files": 1, "state": "needs 15830922 bytes"} in facts["models"]
+    assert not any("span/anime-x2" in problem for problem in facts["problems"])
+    assert "span/anime-x2" not in doctor.as_text(facts)

@@ -20,7 +20,7 @@ from samovar.worker.passage import Passage
 from samovar.worker.tiling import Tile, cut, for_network
 
 CATALOGUE = card.discover()
-EVERY = [(each.id, variant) for each in CATALOGUE for variant in each.weights]
+EVERY = [(each.id, variant) for each in CATALOGUE if each.embedded for variant in each.weights]
 LIGHT = ["waifu2x/upconv7-art", "waifu2x/cunet-art", "waifu2x/cunet-clean", "realesr/animevideo-x4"]
 CUNETS = ["waifu2x/cunet-art", "waifu2x/cunet-clean"]
 

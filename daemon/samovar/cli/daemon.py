@@ -171,8 +171,8 @@ def ps(as_json: bool) -> None:
          duration(each.age_seconds))
         for each in report.jobs
     ]  # fmt: skip
-    _table(("MODEL", "DEVICE", "RUNTIME", "SIZE", "UNLOADS IN"), models, "no model is loaded")
-    _table(("JOB", "OPERATION", "MODEL", "CLIENT", "STATE", "DONE", "AGE"), jobs, "no job is running")
+    table(("MODEL", "DEVICE", "RUNTIME", "SIZE", "UNLOADS IN"), models, "no model is loaded")
+    table(("JOB", "OPERATION", "MODEL", "CLIENT", "STATE", "DONE", "AGE"), jobs, "no job is running")
 
 
 @click.command()
@@ -229,7 +229,7 @@ def _ask(question: Message, answer: type[Answer], patience_seconds: float = STOP
                 raise remote_error(message.code, message.message, message.hint)
 
 
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
     rows = list(rows)
     if not rows:
         click.echo(empty)

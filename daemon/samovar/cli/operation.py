@@ -90,7 +90,8 @@ def _declared(operation: Operation) -> Iterator[click.Option]:
         names = [f"{flag}/--no-{flag[2:]}" if info.kind == "bool" else flag, f"set_{info.name}"]
         choices = {choice.id: choice.title for choice in info.choices}
         if info.kind == "model":
-            choices = {each.id: each.title for each in card.discover() if operation.id in each.operations}
+            able = [each for each in card.discover() if operation.id in each.operations]
+            choices = {each.id: f"{each.title}{', to be fetched' if each.missing() else ''}" for each in able}
         yield click.Option(
             names, type=_type(info, list(choices)), default=info.default, show_default=True, help=_help(info, choices),
             metavar={"model": "MODEL", "int": "NUMBER", "float": "NUMBER"}.get(info.kind),

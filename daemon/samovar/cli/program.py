@@ -24,6 +24,7 @@ COMMANDS = {
     "ps": "samovar.cli.daemon",
     "unload": "samovar.cli.daemon",
     "logs": "samovar.cli.daemon",
+    "models": "samovar.cli.models",
     "install": "samovar.cli.setup",
     "doctor": "samovar.cli.setup",
     "bench": "samovar.cli.bench",

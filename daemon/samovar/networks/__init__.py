@@ -27,6 +27,7 @@ class Network(nn.Module):
     tile_bytes : memory that a tile takes while it is computed, per input pixel it sees (peak of torch in float32)
     units : the submodules that hold all the work, called with tensors and giving tensors, so that a runtime can put
         something in their place that computes the same faster
+    traceable : whether a unit does the same at any size, with nothing in it that depends on the size it was seen at
     precise : layers whose output is added to the picture or is the result; a runtime of fewer digits leaves them as
         they are, so that flat areas keep their level
     """
@@ -34,6 +35,7 @@ class Network(nn.Module):
     tile: int = 256
     tile_bytes: int = 4096
     units: tuple[str, ...] = ()
+    traceable: bool = True
     precise: tuple[str, ...] = ()
 
     def try_out(self, x: Tensor) -> None:
@@ -118,14 +120,20 @@ def load(card: ModelCard, variant: str, device: str = "cpu") -> Network:
     Raises ModelUnavailable if the files are missing, damaged, or those of another network.
     """
     weight = card.weights[variant]
-    text, data = files.read(weight)
     module = importlib.import_module(f"samovar.networks.{card.network}")
+    if hasattr(module, "open_file"):  # the file itself says what is in it
+        return _ready(module.open_file(files.checked(weight)), device)
+    text, data = files.read(weight)
     with torch.device("meta"):
         network: Network = module.build(**card.options)
     try:
         fill(network, ncnn.read(text, data))
     except ncnn.DamagedModel as error:
         raise files.unavailable(weight, f"{weight.path} of {weight.distribution}: {error}") from error
+    return _ready(network, device)
+
+
+def _ready(network: Network, device: str) -> Network:
     network.eval().requires_grad_(False).to(device)
     for parameter in network.parameters():
         if parameter.dim() == 4:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from samovar.operation import operation, param
 
 if TYPE_CHECKING:
-    from samovar.card import Catalogue
+    from samovar.card import Catalogue, ModelCard
     from samovar.worker.image import Image
     from samovar.worker.model_job import ModelJob
 
@@ -30,7 +30,7 @@ class Params:
     noise: int = param(
         1,
         title="Noise level",
-        help="How bad it is: 0 a good JPEG, 1 an ordinary one, 3 blocks that everybody sees",
+        help="How bad it is: 0 a good JPEG, 1 an ordinary one, 3 blocks that everybody sees; not for every model",
         minimum=0,
         maximum=3,
     )
@@ -58,18 +58,19 @@ def check(params: Params) -> None:
     from samovar_link.errors import BadRequest
 
     for each in card.discover():
-        if each.id == params.model and params.noise not in each.noise_levels:
+        if each.id == params.model and each.noise_levels and params.noise not in each.noise_levels:
             allowed = ", ".join(str(level) for level in each.noise_levels)
             raise BadRequest.field("denoise.noise", params.noise, f"{allowed} with {params.model}")
 
 
 def weights(params: Params, catalogue: Catalogue) -> list[tuple[str, str]]:
     """What a run applies, as (model, variant)."""
-    return [(params.model, variant(params))] if params.strength else []
+    return [(params.model, variant(params, catalogue.get(params.model)))] if params.strength else []
 
 
-def variant(params: Params) -> str:
-    return f"noise{params.noise}"
+def variant(params: Params, card: ModelCard) -> str:
+    """The weights for a noise level; a model that knows none has one set of weights, whatever the level."""
+    return f"noise{params.noise}" if card.noise_levels else ""
 
 
 @operation("denoise", title="Denoise", params=Params, check=check, weights=weights)
@@ -84,7 +85,9 @@ def denoise(image: Image, params: Params, job: ModelJob) -> Image:
             removed -= params.detail * fine(removed, job.wrap)
         return before - params.strength * removed
 
-    return blend(image, job.apply(params.model, variant(params), image, "cleaning", shown=blend))
+    return blend(
+        image, job.apply(params.model, variant(params, job.card(params.model)), image, "cleaning", shown=blend)
+    )
 
 
 def fine(removed: Image, wrap: tuple[bool, bool]) -> Image:

@@ -45,6 +45,9 @@ def compiled(network: Network, dtype: str) -> Network:
     import torch
     from torch import Tensor, nn
 
+    if not network.traceable:
+        raise ValueError("it cannot be compiled for tiles of all sizes")
+
     class Unit(nn.Module):
         def __init__(self, request: Any, number: int) -> None:
             super().__init__()

@@ -1,4 +1,5 @@
-"""Finding the weight files that installed data packages hold, and checking that they are what the card says.
+"""Finding the weight files of installed data packages and of the folder of models, and checking that they are what the
+card says.
 
 The packages are never imported: they are data, and their code is none of our business. Whatever is wrong with a file,
 the user reads one sentence and the command that puts it right.
@@ -12,11 +13,14 @@ import sys
 from pathlib import Path
 
 from samovar.card import WeightFile
+from samovar.weights import store
 from samovar_link.errors import ModelUnavailable
 
 
 def locate(weight: WeightFile) -> Path:
     """Path of an installed weight file. Raises ModelUnavailable if the package or the file is missing."""
+    if not weight.distribution:
+        return _in_folder(weight)
     name = weight.distribution.split("==")[0]
     try:
         distribution = importlib.metadata.distribution(name)
@@ -25,6 +29,21 @@ def locate(weight: WeightFile) -> Path:
     path = Path(str(distribution.locate_file(weight.path)))
     if not path.is_file():
         raise unavailable(weight, f"{name} has no file {weight.path}")
+    return path
+
+
+def _in_folder(weight: WeightFile) -> Path:
+    path = store.folder() / weight.path
+    if not path.is_file():
+        raise unavailable(weight, f"{path.name} is not in the folder of models")
+    return path
+
+
+def checked(weight: WeightFile) -> Path:
+    """Path of a file that is the one the card means. Raises ModelUnavailable."""
+    path = locate(weight)
+    if (found := store.sha256(path)) != weight.sha256:
+        raise unavailable(weight, f"{path} is damaged or of another version: sha256 {found}, expected {weight.sha256}")
     return path
 
 
@@ -43,4 +62,8 @@ def read(weight: WeightFile) -> tuple[str, bytes]:
 
 def unavailable(weight: WeightFile, message: str) -> ModelUnavailable:
     """The error for a weight file, with the command that repairs it."""
+    if weight.url:
+        return ModelUnavailable(message, f"run: samovar models pull {store.id_of(weight)}")
+    if not weight.distribution:
+        return ModelUnavailable(message, "run: samovar models add FILE")
     return ModelUnavailable(message, f'run: "{sys.executable}" -m pip install --force-reinstall {weight.distribution}')

@@ -72,8 +72,8 @@ def scenario(test):
     docker.placement_box.setCurrentIndex(docker.placement_box.findData("layer"))
     yield 300
     docker.run_button.click()
-    yield from test.until(lambda: desk.job is None or working() is not None, 120)
-    yield 3000
+    yield from test.until(lambda: desk.job is None or (working() and not working().bounds().isEmpty()), 120)
+    yield 1000
     facts["shown"] = list(working().bounds().getRect())
     docker.cancel_button.click()
     yield 4000

@@ -37,6 +37,7 @@ images: $(VENV)/.tests editors
 
 dist: $(VENV)/.tests
 	$(VENV)/bin/python -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	$(VENV)/bin/python -m samovar.install.archive dist
 
 setup: $(VENV)/.samovar
 

@@ -6,12 +6,23 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 import samovar_link
-from samovar.install import bundle, gimp, install_gimp, install_krita, krita, places, uninstall_gimp, uninstall_krita
+from samovar.install import (
+    archive,
+    bundle,
+    gimp,
+    install_gimp,
+    install_krita,
+    krita,
+    places,
+    uninstall_gimp,
+    uninstall_krita,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -174,3 +185,24 @@ def test_the_plug_ins_of_a_checkout_are_found(monkeypatch: pytest.MonkeyPatch) -
     for editor in ("krita", "gimp"):
         assert (bundle.plugin_source(editor) / f"samovar_{editor}").is_dir()
     assert Path(samovar_link.__file__).is_file()
+
+
+def test_the_zips_hold_whole_plug_ins_and_nothing_compiled_or_of_this_machine(tmp_path: Path) -> None:
+    krita_zip, gimp_zip = archive.make(tmp_path / "dist")
+    for path, folder, script in ((krita_zip, "samovar_krita", ""), (gimp_zip, "samovar_gimp", "samovar_gimp.py")):
+        with zipfile.ZipFile(path) as file:
+            entries = {each.filename: each for each in file.infolist()}
+            content = {name: file.read(name) for name in entries}
+        beside = {name for name in entries if "/" not in name}
+        assert beside == ({"samovar_krita.desktop", "samovar_krita.action"} if folder == "samovar_krita" else set())
+        assert {name.split("/")[0] for name in entries} - beside == {folder} and f"{folder}/" in entries
+        assert f"{folder}/samovar_link/_msgpack/fallback.py" in entries and f"{folder}/operations.json" in entries
+        assert not [name for name in entries if name.endswith((".so", ".pyd", ".pyc")) or "daemon.json" in name]
+        assert not [name for name, data in content.items() if str(Path.home()).encode() in data]
+        executable = [name for name, each in entries.items() if each.external_attr >> 16 & 0o111]
+        assert executable == ([f"{folder}/{script}"] if script else [])
+
+
+def test_the_same_files_give_the_same_zips(tmp_path: Path) -> None:
+    first, second = (archive.make(tmp_path / name) for name in ("one", "two"))
+    assert [each.read_bytes() for each in first] == [each.read_bytes() for each in second]

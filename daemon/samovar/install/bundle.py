@@ -37,10 +37,11 @@ def plugin_source(editor: str) -> Path:
     raise FileNotFoundError(f"this installation of Samovar has no {editor} plug-in; reinstall the samovar package")
 
 
-def assemble(source: Path, folder: Path, script: str = "") -> None:
+def assemble(source: Path, folder: Path, script: str = "", *, here: bool = True) -> None:
     """Make `folder`, which must not exist, a complete plug-in from the files in `source`.
 
     script : name of a file that the editor executes; a wheel does not keep that bit
+    here : for this machine, so that the plug-in knows how to start this Samovar; otherwise it looks in PATH
     """
     shutil.copytree(source, folder, ignore=_LEFT_OUT)
     if script:
@@ -49,8 +50,9 @@ def assemble(source: Path, folder: Path, script: str = "") -> None:
     shutil.rmtree(link, ignore_errors=True)
     shutil.copytree(Path(samovar_link.__file__).parent, link, ignore=_LEFT_OUT)
     _vendor_msgpack(link / "_msgpack")
-    command = {"command": [sys.executable, "-m", "samovar"]}
-    (folder / "daemon.json").write_text(json.dumps(command) + "\n", encoding="utf-8")
+    if here:
+        command = {"command": [sys.executable, "-m", "samovar"]}
+        (folder / "daemon.json").write_text(json.dumps(command) + "\n", encoding="utf-8")
     (folder / "operations.json").write_text(declarations.as_json(), encoding="utf-8")
 
 

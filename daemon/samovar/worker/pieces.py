@@ -20,7 +20,7 @@ from samovar.worker.tiling import Tile, in_view_first, layout
 from samovar.worker.way import Way
 
 WHOLE_BYTES = 384 << 20
-PIECE_BYTES = 128 << 20
+PIECE_BYTES = 80 << 20
 COPIES, COPIES_WITH_HOLES = 2, 5
 """How many times the planes before and after are there at once, at the most."""
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import xxhash
 from torch import Tensor
 
-BUDGET_BYTES = 400 << 20
+BUDGET_BYTES = 388 << 20
 """Holds a 4096² layer in colour at twice its size."""
 
 Array = npt.NDArray[np.generic]

@@ -44,7 +44,6 @@ class ModelCard:
     receptive_field : input pixels of context that an output pixel needs on each side; a tile gets this much more
     multiple : sides of the padded input must be a multiple of this
     speed : one of SPEEDS, on a processor
-    tile_megabytes : memory that a tile of the usual size takes while it is computed, about
     commercial : whether what it makes may be sold, by its licence
     architecture : as its authors call it
     """
@@ -63,7 +62,6 @@ class ModelCard:
     noise_levels: tuple[int, ...] = ()
     options: dict[str, object] = field(default_factory=dict)
     speed: str = "fast"
-    tile_megabytes: int = 0
     commercial: bool = True
     architecture: str = ""
 

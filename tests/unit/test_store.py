@@ -102,6 +102,13 @@ def test_a_file_is_added_under_a_name_and_removed(folder: Path, tmp_path: Path, 
     assert list(folder.iterdir()) == [] and list(store.own_cards()) == []
 
 
+@pytest.mark.parametrize("name", ["../out", "a/b", "/etc/x", ".hidden", ".."])
+def test_a_name_cannot_lead_out_of_the_folder(folder: Path, tmp_path: Path, examined: list[Path], name: str) -> None:
+    with pytest.raises(BadRequest, match="name is .*without folders"):
+        store.add(drop(tmp_path, "model.pth"), name)
+    assert list(folder.iterdir()) == [] and not examined
+
+
 def test_a_file_that_is_refused_is_not_added(folder: Path, tmp_path: Path, examined: list[Path]) -> None:
     with pytest.raises(ModelUnavailable, match="^it is bad$"):
         store.add(drop(tmp_path, "bad.pth"))

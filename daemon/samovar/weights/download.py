@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import httpx
 from filelock import FileLock, Timeout
 
 import samovar
+from samovar.weights import store
 from samovar_link.errors import ModelUnavailable
 
 Told = Callable[[int], None]
@@ -76,20 +77,9 @@ def fetch(
 def is_right(path: Path, source: Source) -> bool:
     """Whether a file is there and is the one."""
     try:
-        if path.stat().st_size != source.size_bytes:
-            return False
-        digest = hashlib.sha256()
-        for chunk in _chunks(path):
-            digest.update(chunk)
-        return digest.hexdigest().startswith(source.sha256)
+        return path.stat().st_size == source.size_bytes and store.sha256(path).startswith(source.sha256)
     except FileNotFoundError:
         return False
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
 
 
 class _alone:
@@ -150,8 +140,9 @@ class _Fetching:
     def _take_up(self) -> None:
         """What an earlier try left."""
         try:
-            for chunk in _chunks(self._part):
-                self._count(chunk)
+            with self._part.open("rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    self._count(chunk)
         except FileNotFoundError:
             pass
         if self._have > self._source.size_bytes:

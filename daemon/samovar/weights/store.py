@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 
 from samovar.card import ModelCard, WeightFile
 from samovar_link import discovery
-from samovar_link.errors import ModelUnavailable
+from samovar_link.errors import BadRequest, ModelUnavailable
 
 SUFFIXES = (".safetensors", ".pth", ".ckpt", ".bin", ".pt")
 OWN = "own/"
@@ -206,7 +206,10 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def add(source: Path, name: str = "") -> ModelCard:
-    """Copy a file of the user's own into the folder, if it can be used. Raises ModelUnavailable with the reason."""
+    """Copy a file of the user's own into the folder, if it can be used. Raises ModelUnavailable with the reason, and
+    BadRequest for a name that is none."""
+    if name.startswith(".") or Path(name).name != name:
+        raise BadRequest.field("name", name, "a file name without folders that does not begin with a dot")
     target = folder() / f"{name or source.stem}{source.suffix.lower()}"
     if target.exists() and not (source.exists() and source.samefile(target)):
         raise ModelUnavailable(f"there is a model {own_id(target)} already", "give it another name: --name NAME")

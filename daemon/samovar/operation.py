@@ -16,6 +16,7 @@ does its heavy imports itself.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import math
 import pkgutil
@@ -88,17 +89,9 @@ class Operation:
     def info(self) -> OperationInfo:
         """The declaration as it travels in `Welcome`."""
         return OperationInfo(
-            self.id, self.title, self.help, self.roles, tuple(self._parameters()),
+            self.id, self.title, self.help, self.roles, _parameters(self.params),
             resizes=self.output_size is not None, hidden=self.hidden, optional_roles=self.optional_roles,
         )  # fmt: skip
-
-    def _parameters(self) -> Iterable[ParameterInfo]:
-        hints = typing.get_type_hints(self.params)
-        for f in dataclasses.fields(self.params):
-            info = dict(f.metadata[_KEY])
-            is_model = info.pop("model")
-            kind = "model" if is_model else "choice" if info["choices"] else hints[f.name].__name__
-            yield ParameterInfo(f.name, kind, typing.cast(Value, f.default), **info)
 
     def parse(self, values: Mapping[str, Value], models: Iterable[str]) -> Any:
         """`Params` from what a client sent; what is missing takes its default.
@@ -107,7 +100,7 @@ class Operation:
 
         Raises BadRequest naming the parameter, its value and what is allowed.
         """
-        infos = {info.name: info for info in self._parameters()}
+        infos = {info.name: info for info in _parameters(self.params)}
         for name in values:
             if name not in infos:
                 raise BadRequest.field(f"{self.id} parameter", name, ", ".join(infos) or "none")
@@ -133,6 +126,18 @@ class Operation:
             if not (math.isfinite(value) and low <= value <= high):
                 raise BadRequest.field(where, value, f"{low:g}..{high:g}{' ' + info.unit if info.unit else ''}")
         return value
+
+
+@functools.cache
+def _parameters(params: type) -> tuple[ParameterInfo, ...]:
+    hints = typing.get_type_hints(params)
+    infos = []
+    for f in dataclasses.fields(params):
+        info = dict(f.metadata[_KEY])
+        is_model = info.pop("model")
+        kind = "model" if is_model else "choice" if info["choices"] else hints[f.name].__name__
+        infos.append(ParameterInfo(f.name, kind, typing.cast(Value, f.default), **info))
+    return tuple(infos)
 
 
 def operation(id: str, *, title: str, params: type, **options: Any) -> Callable[[Callable[..., Any]], Operation]:

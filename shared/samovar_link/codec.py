@@ -29,6 +29,7 @@ MAX_HEADER_BYTES = 1 << 20
 """Frame 0 holds names and numbers; a larger one is an attack or a bug."""
 
 _MAX_ITEMS = 10_000
+_SCALARS = frozenset((bool, int, float, str))
 
 
 def encode(message: Message) -> bytes:
@@ -114,15 +115,24 @@ def _check_raster(role: str, raster: Raster, limits: Limits) -> None:
 
 def _fields(value: object) -> dict[str, object]:
     fields: dict[str, object] = {}
-    for f in dataclasses.fields(value):  # type: ignore[arg-type]
-        item = getattr(value, f.name)
-        default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+    for name, default in _defaults(type(value)):  # type: ignore[arg-type,unused-ignore]
+        item = getattr(value, name)
         if type(item) is not type(default) or item != default:
-            fields[f.name] = _plain(item)
+            fields[name] = _plain(item)
     return fields
 
 
+@functools.cache
+def _defaults(cls: type) -> tuple[tuple[str, object], ...]:
+    return tuple(
+        (f.name, f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default)
+        for f in dataclasses.fields(cls)
+    )
+
+
 def _plain(value: object) -> object:
+    if type(value) in _SCALARS:
+        return value
     if dataclasses.is_dataclass(value):
         return _fields(value)
     if isinstance(value, (tuple, list)):
@@ -165,7 +175,9 @@ def _build(cls: type, fields: object, where: str) -> object:
     values = {}
     for name, hint, required in _schema(cls):
         if name in fields:
-            values[name] = _convert(fields[name], hint, f"{where}.{name}")
+            value = fields[name]
+            fits = type(value) is hint and hint in _SCALARS  # most do, and there are many
+            values[name] = value if fits else _convert(value, hint, f"{where}.{name}")
         elif required:
             raise BadRequest(f"{where}.{name} is missing")
     return cls(**values)

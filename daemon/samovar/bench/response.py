@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 import statistics
+import subprocess
+import sys
 import time
 
 from samovar_link import Client
@@ -24,16 +27,23 @@ TILES = 8
 ATTEMPTS = 20
 """To cancel a job before it is done."""
 PATIENCE_SECONDS = 120.0
+WAKE_UPS = 4
+"""Of a ping: libzmq's thread, the broker, libzmq's thread, the client."""
+ECHO = "import os\nwhile byte := os.read(0, 1): os.write(1, byte)"
 
 
 def measure(plan: Plan) -> list[Row]:
     chance = random.Random(1)
-    with daemon.running(plan.home) as own, own.connect() as client, own.connect() as other:
+    with daemon.running(plan.home) as own, own.connect() as client, own.connect() as other, Bare() as bare:
         work = Work(client, plan.sizes.response)
         work.start()
         tile = work.tile_seconds()
         plan.say(f"ping: {plan.sizes.pings} times while a tile takes {tile * 1e3:.0f} ms")
-        pings = [_ping(other, work, nonce, chance) for nonce in range(1, plan.sizes.pings + 1)]
+        pings, bares = [], []
+        for nonce in range(1, plan.sizes.pings + 1):
+            pings.append(_ping(other, work, nonce, chance))
+            time.sleep(chance.uniform(0, PING_PAUSE_SECONDS))
+            bares.append(bare.wake_up())
         plan.say(f"cancel: {plan.sizes.cancels} jobs")
         cancels = [work.cancel(chance.uniform(0, tile)) for _ in range(plan.sizes.cancels)]
     answered, free = ([each[index] for each in cancels] for index in (0, 1))
@@ -51,10 +61,39 @@ def measure(plan: Plan) -> list[Row]:
         ),
         Row(
             "ping", f"answer while the worker computes, p99 of {len(pings)}",
-            (Figure("ping", percentile(pings, 99) * 1e3, "ms", PING_TARGET_MS, at_least=False),),
-            detail={"ping": milliseconds(pings)},
+            (
+                Figure("ping", percentile(pings, 99) * 1e3, "ms", PING_TARGET_MS, at_least=False),
+                Figure("ping, median", statistics.median(pings) * 1e3, "ms"),
+                Figure(f"{WAKE_UPS} bare wake-ups, the system's share", percentile(bares, 99) * 1e3, "ms"),
+            ),
+            detail={"ping": milliseconds(pings), "bare": milliseconds(bares)},
         ),
     ]  # fmt: skip
+
+
+class Bare:
+    """Another process that only sends a byte back: what it costs here, now, to wake up as often as a ping does."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-c", ECHO]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
+        self.wake_up()
+
+    def __enter__(self) -> Bare:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.communicate()
+
+    def wake_up(self) -> float:
+        """Seconds for WAKE_UPS of them, one after the other."""
+        began = time.perf_counter()
+        for _ in range(WAKE_UPS // 2):
+            os.write(self._to, b"x")
+            os.read(self._from, 1)
+        return time.perf_counter() - began
 
 
 class Work:

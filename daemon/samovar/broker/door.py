@@ -149,11 +149,12 @@ class Door:
     def collect(self) -> None:
         """Give back the segments that libzmq has finished with."""
         if self._sending:
-            waiting = [item for item in self._sending if not item[0].done]
-            finished = [block for tracker, block in self._sending if tracker.done]
-            self._sending = waiting
-            for block in finished:
-                block.release()
+            sending, self._sending = self._sending, []
+            for tracker, block in sending:
+                if tracker.done:
+                    block.release()
+                else:
+                    self._sending.append((tracker, block))
 
     def close(self, linger_ms: int = 300) -> None:
         """Close; what is on its way gets so long to leave."""

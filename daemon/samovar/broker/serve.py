@@ -18,8 +18,6 @@ from collections.abc import Callable, Iterator
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from samovar import __version__, card, operation
 from samovar.broker.door import Door, PortTaken, socket_path
 from samovar.broker.heap import Heap
@@ -27,13 +25,13 @@ from samovar.broker.intake import Offer
 from samovar.broker.loop import Loop
 from samovar.broker.port import Bounds, Identity
 from samovar.broker.worker_process import COMMAND
+from samovar.lock import NAME, Taken, held
 from samovar_link import discovery
 from samovar_link.discovery import ConnectionFile
 from samovar_link.errors import DaemonUnavailable
 
 log = logging.getLogger(__name__)
 
-LOCK_NAME = "daemon.lock"
 _OTHER_STARTS_SECONDS = 5.0
 
 
@@ -56,8 +54,7 @@ def serve(
         os.umask(0o077)  # log and sockets are for this user, whatever the shell had set
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = FileLock(home / LOCK_NAME, mode=0o600)
-        with lock.acquire(timeout=0), _logging(home):
+        with held(home / NAME), _logging(home):
             try:
                 return _serve(port, home, idle_seconds, ready, worker_command)
             except PortTaken as error:
@@ -65,7 +62,7 @@ def serve(
             except Exception:
                 log.exception("the daemon ends because of an error")
                 raise
-    except Timeout:
+    except Taken:
         return _greet_the_other(home)
     except OSError as error:  # a disk that is full, a folder that cannot be written
         return _give_up(f"Samovar's folder {home} cannot be used: {error.strerror or error}")
@@ -122,7 +119,7 @@ def _greet_the_other(home: Path) -> int:
             continue
         print(f"already running: pid {other.pid}, {', '.join(other.endpoints)}")
         return 0
-    return _give_up(f"another Samovar holds {home / LOCK_NAME}, but does not answer; end it and try again")
+    return _give_up(f"another Samovar holds {home / NAME}, but does not answer; end it and try again")
 
 
 @contextlib.contextmanager

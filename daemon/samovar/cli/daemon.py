@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -16,6 +15,7 @@ from typing import TypeVar
 import click
 
 import samovar
+from samovar import lock
 from samovar_link import connect, discovery
 from samovar_link.discovery import ConnectionFile
 from samovar_link.errors import DaemonUnavailable, remote_error
@@ -99,32 +99,18 @@ def stop() -> None:
         path, file = discovery.find()
         _ask(Stop(), Stopping)
     except DaemonUnavailable:
-        if _is_running():
+        if lock.is_held(discovery.home() / lock.NAME):
             raise
         click.echo("Samovar is not running.")
         return
-    from filelock import FileLock, Timeout
-
     try:
-        FileLock(path.parent / "daemon.lock").acquire(timeout=STOP_SECONDS).lock.release()
-    except Timeout:
+        with lock.held(path.parent / lock.NAME, STOP_SECONDS):
+            pass
+    except lock.Taken:
         raise DaemonUnavailable(
             f"Samovar (pid {file.pid}) has not ended after {STOP_SECONDS:.0f} s; end that process."
         ) from None
     click.echo("Samovar has stopped.")
-
-
-def _is_running() -> bool:
-    """Whether a daemon holds its lock, whatever it answers."""
-    from filelock import FileLock, Timeout
-
-    path = discovery.home() / "daemon.lock"
-    if not path.is_file():
-        return False
-    with contextlib.suppress(Timeout):
-        FileLock(path).acquire(timeout=0).lock.release()
-        return False
-    return True
 
 
 @click.command()
@@ -183,7 +169,7 @@ def unload(model: str, as_json: bool) -> None:
     try:
         _, done = _ask(Unload(model), Unloaded, UNLOAD_SECONDS)
     except DaemonUnavailable:
-        if _is_running():
+        if lock.is_held(discovery.home() / lock.NAME):
             raise
         done = Unloaded()
     if as_json:

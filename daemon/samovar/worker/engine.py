@@ -16,6 +16,7 @@ import numpy as np
 
 from samovar.card import Catalogue, ModelCard
 from samovar.operation import Operation, Registry
+from samovar.worker import heap
 from samovar.worker.job import Job, Result
 from samovar.worker.trouble import is_out_of_memory
 from samovar_link.errors import BadRequest, OutOfMemory
@@ -122,6 +123,7 @@ class Engine:
     def _forget_tiles(self, pool: Pool) -> None:
         if self._cache is not None and not pool.loaded():
             self._cache.clear()
+            heap.give_back()
 
     def _execute_raw(
         self, operation: Operation, params: object, run: Run, frames: Sequence[memoryview], job: Job, began: float

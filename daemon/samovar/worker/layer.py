@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from samovar.operation import Operation
-from samovar.worker import frame, pieces, region
+from samovar.worker import frame, heap, pieces, region
 from samovar.worker.image import NUMPY_DTYPES, Alpha, Image, decode, pixels, read, write, write_colour
 from samovar.worker.model_job import ModelJob
 from samovar.worker.region import Box, Mask
@@ -66,6 +66,8 @@ def _enlarge(way: Way, scope: Box, result: Result) -> None:
         with way.job.part(index / len(boxes), (index + 1) / len(boxes)):
             colour, alpha = way.part(box, result.shower(way.job, place), whole=len(boxes) == 1)
         write(colour, alpha, result.target[place.rows, place.columns], result.raster)
+        del colour, alpha  # not to be held besides those of the next piece
+        heap.give_back()
 
 
 def _change(way: Way, scope: Box, result: Result) -> None:
@@ -82,6 +84,8 @@ def _change(way: Way, scope: Box, result: Result) -> None:
         with way.job.part(index / len(boxes), (index + 1) / len(boxes)):
             colour, alpha = way.part(here, result.shower(way.job, place), whole=len(boxes) == 1)
         _overwrite(result.target[place.rows, place.columns], result.raster, colour, alpha, mask)
+        del colour, alpha
+        heap.give_back()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,6 +18,7 @@ from samovar import networks
 from samovar.card import ModelCard
 from samovar.networks import Network
 from samovar.runtimes import Runtime, eager
+from samovar.worker import heap
 from samovar_link.messages import LoadedModel
 
 BUDGET_BYTES = 2 << 30
@@ -108,6 +109,7 @@ class Pool:
         entry = _Entry(Leased(runtime.prepare(network), runtime), size_bytes)
         self._make_room(size_bytes)
         self._entries[card.id, variant, runtime.id] = entry
+        heap.give_back()  # what reading, converting, trying out left
         return entry
 
     def _make_room(self, size_bytes: int) -> None:

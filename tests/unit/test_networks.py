@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import ncnn
 import numpy as np
 import pytest
@@ -108,10 +106,9 @@ def test_stages_in_tiles_equal_the_whole_network(wrap: tuple[bool, bool]) -> Non
     assert isinstance(network, StagedNetwork)
     image = hard_picture(33, 40)
     context = [network.seam_context if each else its.receptive_field for each in wrap]
-    reach = dataclasses.replace(its, receptive_field=max(context))
-    seen = for_network(cut(image, Tile(0, 0, 33, 40), reach, wrap))
-    extra = [max(context) - each for each in context]
-    seen = seen[:, :, extra[0] : seen.shape[2] - extra[0], extra[1] : seen.shape[3] - extra[1]]
+    more = [each - its.receptive_field for each in context]  # than `cut` adds
+    wide = Tile(-more[0], -more[1], 33 + 2 * more[0], 40 + 2 * more[1])
+    seen = for_network(cut(image, wide, its, wrap))
     down, right = (4 * (each - network.finish_halo) for each in context)
     plain = network(seen)[:, :, down : down + 4 * 33, right : right + 4 * 40].clamp(0, 1)
     tiled, _ = enlarge(image, Passage(network, its, wrap=wrap, side=64))

@@ -98,12 +98,14 @@ class StagedNetwork(Network):
     stage_halo, finish_halo : pixels that a stage, and the end, look around themselves
     seam_context : pixels after which nothing of what lies beyond is seen in the result at 8 bits
     held_bytes : memory for the features before and after a stage, per input pixel
+    stage_share : how much longer the side of a stage's tile may be than that of the end's, by what they take
     """
 
     stage_halo: int
     finish_halo: int
     seam_context: int
     held_bytes: int
+    stage_share: float = 1.0
 
     def stages(self) -> Sequence[Callable[[Tensor], Tensor]]:
         """From the picture (N, 3, h, w) to its features (N, C, h, w)."""

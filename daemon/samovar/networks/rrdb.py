@@ -78,7 +78,8 @@ class RRDB(StagedNetwork):
     finish_halo = MARGIN + 2
     seam_context = 96
     held_bytes = 2 * FEATURES * 4
-    tile_bytes = 10000
+    tile_bytes = 10000  # of the end, which works at the size of the result
+    stage_share = 2.25
 
     def __init__(self, blocks: int) -> None:
         super().__init__()

@@ -30,6 +30,8 @@ NUMPY_DTYPES = {"u8": np.uint8, "u16": np.uint16, "f16": np.float16, "f32": np.f
 LEVELS = {"u8": 255, "u16": 65535}
 LARGEST = 65504.0
 BAND_ROWS = 16
+LARGE_PIXELS = 1 << 18
+"""From here on a plane is worth waking torch's threads for."""
 """Rows converted at a time: what is in hand stays in the processor's cache."""
 
 
@@ -120,6 +122,9 @@ def write_colour(image: Image, target: npt.NDArray[np.generic], raster: Raster, 
 
 
 def _write_plane(plane: Tensor, target: npt.NDArray[np.generic], dtype: str, where: Tensor | None = None) -> None:
+    if dtype == "u8" and where is None and plane.numel() >= LARGE_PIXELS:
+        torch.from_numpy(target).copy_(plane.mul(255).add_(0.5).clamp_(0, 255))
+        return
     for top in range(0, len(plane), BAND_ROWS):
         band = slice(top, top + BAND_ROWS)
         values = _quantised(plane[band].numpy(), dtype)

@@ -67,7 +67,7 @@ def _enlarge(way: Way, scope: Box, result: Result) -> None:
             colour, alpha = way.part(box, result.shower(way.job, place), whole=len(boxes) == 1)
         write(colour, alpha, result.target[place.rows, place.columns], result.raster)
         del colour, alpha  # not to be held besides those of the next piece
-        heap.give_back()
+        heap.give_back_now_and_then()
 
 
 def _change(way: Way, scope: Box, result: Result) -> None:
@@ -85,7 +85,7 @@ def _change(way: Way, scope: Box, result: Result) -> None:
             colour, alpha = way.part(here, result.shower(way.job, place), whole=len(boxes) == 1)
         _overwrite(result.target[place.rows, place.columns], result.raster, colour, alpha, mask)
         del colour, alpha
-        heap.give_back()
+        heap.give_back_now_and_then()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import xxhash
 from torch import Tensor
 
-BUDGET_BYTES = 388 << 20
-"""Holds a 4096² layer in colour at twice its size."""
+BUDGET_BYTES = 424 << 20
+"""Holds a 4096² layer in colour at twice its size, with what the pieces of it overlap, and some strokes."""
 
 Array = npt.NDArray[np.generic]
 

@@ -75,15 +75,17 @@ def _rounded_up(size: int, multiple: int) -> int:
 
 def cut(image: Image, tile: Tile, card: ModelCard, wrap: Wrap = (False, False)) -> Tensor:
     """A tile with its context. (1, C, H, W) -> (1, C, tile height + 2 * context, tile width + 2 * context)"""
-    starts, sides = (tile.top, tile.left), (tile.height, tile.width)
-    for axis in (0, 1):
-        first, stop = starts[axis] - card.receptive_field, starts[axis] + sides[axis] + card.receptive_field
-        if first >= 0 and stop <= image.shape[2 + axis]:
-            image = image.narrow(2 + axis, first, stop - first)
-        else:
+    outside: list[tuple[int, Tensor]] = []
+    for axis, start, side in ((2, tile.top, tile.height), (3, tile.left, tile.width)):
+        first, stop = start - card.receptive_field, start + side + card.receptive_field
+        if first < 0 or stop > image.shape[axis]:
             margin = card.receptive_field + card.multiple - 1
-            index = beyond(torch.arange(first, stop), image.shape[2 + axis], margin, wrap[axis])
-            image = image.index_select(2 + axis, index)
+            index = beyond(torch.arange(first, stop), image.shape[axis], margin, wrap[axis - 2])
+            first, stop = int(index.min()), int(index.max()) + 1
+            outside.append((axis, index - first))
+        image = image.narrow(axis, first, stop - first)  # before anything is copied
+    for axis, index in outside:
+        image = image.index_select(axis, index)
     return image
 
 

@@ -10,8 +10,10 @@ import torch
 from laboratory import Clock, Smear, smear_card
 
 from samovar.networks import Network
-from samovar.runtimes import PLAIN, Runtime, discover
-from samovar.worker.trial import Trials
+from samovar.runtimes import PLAIN, NotForThis, Runtime, discover
+from samovar.worker import selftest
+from samovar.worker.trial import KnownPicture, Trials
+from samovar_link.errors import ModelUnavailable
 
 CARD = smear_card()
 
@@ -105,9 +107,40 @@ def test_a_trial_stops_when_it_is_told_to_and_remembers_nothing(tmp_path: Path) 
     assert bench.choose() == "fast f32"
 
 
-def test_nothing_is_tried_where_there_is_nothing_to_choose() -> None:
+def test_where_there_is_nothing_to_choose_the_model_still_shows_once_what_it_does(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "trials.json")
+    assert bench.choose() == PLAIN and bench.loads == 1
+    assert bench.choose() == PLAIN and bench.loads == 1
+
+
+def test_a_model_that_fails_its_self_test_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "trials.json")
+    right = selftest.answer(KnownPicture.of(Smear()).through(Smear(), CARD))
+    monkeypatch.setattr(selftest, "answers", lambda: {CARD.id: {"": right}})
+    assert bench.choose() == PLAIN
+    (tmp_path / "trials.json").unlink()
+    wrong = [right[0] + selftest.TOLERANCE + 1, *right[1:]]
+    monkeypatch.setattr(selftest, "answers", lambda: {CARD.id: {"": wrong}})
+    with pytest.raises(ModelUnavailable, match="fails its self-test here: 3 of 255 levels"):
+        bench.choose()
+    assert not (tmp_path / "trials.json").exists()
+
+
+def test_a_model_that_gives_no_picture_at_all_is_not_used() -> None:
     bench = Bench()
-    assert bench.choose() == PLAIN and bench.loads == 0
+    bench.runtimes[0] = bench.runtime(*PLAIN.split(), 1.0, lambda y: y * float("nan"))  # type: ignore[call-arg]
+    with pytest.raises(ModelUnavailable, match="gives no picture here"):
+        bench.choose()
+
+
+def test_a_network_that_a_runtime_cannot_take_is_no_cause_for_alarm(caplog: pytest.LogCaptureFixture) -> None:
+    def prepare(network: Network) -> Network:
+        raise NotForThis("it cannot be compiled for tiles of all sizes")
+
+    bench = Bench()
+    bench.runtimes.append(Runtime("picky", "f32", True, lambda: "1", lambda: True, prepare))
+    assert bench.choose() == PLAIN
+    assert not caplog.records
 
 
 def test_the_plain_runtime_is_always_there_and_first() -> None:

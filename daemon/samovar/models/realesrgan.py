@@ -25,6 +25,7 @@ CARDS = (
         receptive_field=18,
         licence=LICENCE,
         source=SOURCE,
+        speed="fast",
     ),
     ModelCard(
         id="realesrgan/anime-x4",
@@ -35,9 +36,10 @@ CARDS = (
         options={"blocks": 6},
         weights=_weights("X4PLUSANIME", "fe01c269cfd10cdef8e018ab66ebe750cf79c7af4d1f9c16c737e1295229bacc"),
         scale=4,
-        receptive_field=48,
+        receptive_field=16,
         licence=LICENCE,
         source=SOURCE,
+        speed="slow",
     ),
     ModelCard(
         id="realesrgan/photo-x4",
@@ -48,8 +50,9 @@ CARDS = (
         options={"blocks": 23},
         weights=_weights("X4PLUS", "713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf"),
         scale=4,
-        receptive_field=48,
+        receptive_field=16,
         licence=LICENCE,
         source=SOURCE,
+        speed="very slow",
     ),
 )

@@ -44,6 +44,7 @@ CARDS = (
         noise_levels=NOISE_LEVELS,
         licence=LICENCE,
         source=SOURCE,
+        speed="medium",
     ),
     ModelCard(
         id="waifu2x/upconv7-art",
@@ -64,6 +65,7 @@ CARDS = (
         noise_levels=NOISE_LEVELS,
         licence=LICENCE,
         source=SOURCE,
+        speed="fast",
     ),
     ModelCard(
         id="waifu2x/upconv7-photo",
@@ -84,6 +86,7 @@ CARDS = (
         noise_levels=NOISE_LEVELS,
         licence=LICENCE,
         source=SOURCE,
+        speed="fast",
     ),
     ModelCard(
         id="waifu2x/cunet-clean",
@@ -105,5 +108,6 @@ CARDS = (
         noise_levels=NOISE_LEVELS,
         licence=LICENCE,
         source=SOURCE,
+        speed="medium",
     ),
 )

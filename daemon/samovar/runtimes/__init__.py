@@ -51,6 +51,10 @@ class Runtime:
         return f"{self.name} {self.dtype}"
 
 
+class NotForThis(Exception):
+    """A runtime that cannot run a network by its nature: nothing is broken. The message says why."""
+
+
 def discover() -> tuple[Runtime, ...]:
     """Every `Runtime` listed as `RUNTIMES` in the modules here that this machine can use; torch f32, the plain one,
     comes first. The variable SAMOVAR_RUNTIME, with the id of one, leaves only that and the plain one."""

@@ -12,7 +12,7 @@ import platform
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from samovar.runtimes import Runtime
+from samovar.runtimes import NotForThis, Runtime
 from samovar.runtimes.eager import has_bfloat16_units
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def compiled(network: Network, dtype: str) -> Network:
     from torch import Tensor, nn
 
     if not network.traceable:
-        raise ValueError("it cannot be compiled for tiles of all sizes")
+        raise NotForThis("it cannot be compiled for tiles of all sizes")
 
     class Unit(nn.Module):
         def __init__(self, request: Any, number: int) -> None:

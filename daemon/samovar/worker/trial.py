@@ -2,9 +2,12 @@
 
 The first time a model is used here, each runtime sends a small picture through it, tiling and all. The plain one
 (torch in float32) is the judge: a runtime whose result is further than MIN_PSNR from its, or which does not keep flat
-areas flat and at their level, is out, however fast. The fastest of the others is taken; for layers of more than 8 bits
-the fastest of those that compute with all digits. What was found is kept in a file, under the weights, the processor
-and the versions of all libraries.
+areas flat and at their level, is out, however fast. The others race with a tile of a job's size, and the fastest is
+taken; for layers of more than 8 bits the fastest of those that compute with all digits. What was found is kept in a
+file, under the weights, the processor and the versions of all libraries.
+
+The judge's own picture is compared with what the model should make of it (see `selftest`): the self-test of a model at
+its first use on a machine, also where there is but one runtime.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +32,22 @@ import torch
 from samovar import __version__
 from samovar.card import ModelCard
 from samovar.networks import Network, StagedNetwork
-from samovar.runtimes import PLAIN, Runtime
+from samovar.runtimes import PLAIN, NotForThis, Runtime
+from samovar.worker import selftest
 from samovar.worker.enlarge import enlarge
 from samovar.worker.flats import Flats
 from samovar.worker.image import Image
 from samovar.worker.known import Unusable
 from samovar.worker.passage import Passage
+from samovar_link.errors import ModelUnavailable
 
 log = logging.getLogger(__name__)
 
 MIN_PSNR = 45.0
 SIDE, STAGED_SIDE = 96, 64
 """Of the picture that is sent through; networks that work in stages are slow and see far."""
-ENOUGH_SECONDS = 1.0
-"""A run that takes longer is not repeated."""
+RACE_SECONDS = 2.0
+"""After this no new round begins."""
 FLAT_LEVELS = (32, 128, 224)
 """Of 255, in R, G and B, of the picture that has to stay flat."""
 
@@ -57,6 +62,29 @@ class Finding:
     seconds: float = math.inf
     psnr: float = math.inf
     refused: str = ""
+
+
+@dataclass(frozen=True)
+class KnownPicture:
+    """What is sent through a network to see what it does."""
+
+    side: int
+
+    @classmethod
+    def of(cls, network: Network) -> KnownPicture:
+        return cls(STAGED_SIDE if isinstance(network, StagedNetwork) else SIDE)
+
+    @property
+    def picture(self) -> Image:
+        return picture(self.side)
+
+    def racing_side(self, network: Network) -> int:
+        """Of a picture that is one tile; the stages of the slow ones are as long as the picture makes them."""
+        return self.side if isinstance(network, StagedNetwork) else network.tile
+
+    def through(self, network: Network, card: ModelCard) -> Image:
+        """What the network makes of it, tiling and all. Raises Unusable."""
+        return enlarge(self.picture, Passage(network, card, lambda fraction: None))[0]
 
 
 class Trials:
@@ -80,8 +108,6 @@ class Trials:
 
         check : called between tiles; what it raises ends the trial, of which nothing is remembered then
         """
-        if len(self._runtimes) == 1:
-            return self.plain()
         findings = self.remembered(card, variant) or self.measure(card, variant, load, check)
         able = [each for each in findings if not each.refused and (self._runtimes[each.runtime].exact or not exact)]
         return self._runtimes[min(able, key=lambda each: each.seconds).runtime] if able else self.plain()
@@ -93,10 +119,11 @@ class Trials:
         began = self._clock()
         judge: list[Image] = []
         flats = Flats(functools.cache(load), card)
-        findings = []
+        entries = []
         for runtime in self._runtimes.values():
             check()
-            findings.append(self._try(runtime, card, load(), flats, judge, check))
+            entries.append(self._try(runtime, card, variant, load(), flats, judge, check))
+        findings = self._race(entries)
         self._remember(self._key(card, variant), findings)
         told = ", ".join(
             f"{each.runtime} {each.refused or f'{each.seconds * 1e3:.0f} ms, {each.psnr:.0f} dB'}" for each in findings
@@ -108,48 +135,59 @@ class Trials:
         self,
         runtime: Runtime,
         card: ModelCard,
+        variant: str,
         network: Network,
         flats: Flats,
         judge: list[Image],
         check: Callable[[], None],
-    ) -> Finding:
-        """judge : the plain runtime's results, which it puts there"""
+    ) -> tuple[Finding, Passage | None]:
+        """Whether a runtime does it right; if so, with a way through it.
+
+        judge : the plain runtime's results, which it puts there
+        """
         mend = None if runtime.exact or isinstance(network, StagedNetwork) else flats
-        side = STAGED_SIDE if isinstance(network, StagedNetwork) else SIDE
-        pictures = (picture(side), flat_picture(side // 2))
+        known = KnownPicture.of(network)
         try:
             ready = runtime.prepare(network)
             passage = Passage(ready, card, lambda fraction: check(), flats=mend)
-            results = [enlarge(each, passage)[0] for each in pictures]
-            seconds = self._seconds(pictures[0], passage)
-        except Unusable as error:
-            return Finding(runtime.id, refused=str(error))
+            results = [enlarge(flat_picture(known.side // 2), passage)[0]]
+            began = self._clock()
+            results.insert(0, enlarge(known.picture, passage)[0])
+            seconds = self._clock() - began
+            if runtime.id == PLAIN:
+                selftest.check(card, variant, results[0])
         except Exception as error:  # whatever a foreign library raises: the others are still there
+            if runtime.id == PLAIN and isinstance(error, Unusable):
+                raise ModelUnavailable(f"{card.id} gives no picture here: {error}", "see: samovar doctor") from error
             if runtime.id == PLAIN:
                 raise
-            log.warning("%s cannot run %s", runtime.id, card.id, exc_info=True)
-            return Finding(runtime.id, refused=f"{type(error).__name__}: {error}"[:200])
+            if not isinstance(error, (Unusable, NotForThis)):
+                log.warning("%s cannot run %s", runtime.id, card.id, exc_info=True)
+            return Finding(runtime.id, refused=str(error)[:200] or type(error).__name__), None
         if runtime.id == PLAIN:
             judge += results
-            return Finding(runtime.id, seconds)
+            return Finding(runtime.id, seconds), passage
         likeness = psnr(results[0], judge[0])
         if likeness < MIN_PSNR:
             reason = f"{likeness:.1f} dB from {PLAIN}, at least {MIN_PSNR:g} wanted"
-            return Finding(runtime.id, seconds, likeness, reason)
+            return Finding(runtime.id, seconds, likeness, reason), None
         most = 1 if isinstance(network, StagedNetwork) else 0
         if (_levels(results[1]) - _levels(judge[1])).abs().max() > most:
-            return Finding(runtime.id, seconds, likeness, "flat areas do not stay flat")
-        return Finding(runtime.id, seconds, likeness)
+            return Finding(runtime.id, seconds, likeness, "flat areas do not stay flat"), None
+        return Finding(runtime.id, seconds, likeness), passage
 
-    def _seconds(self, image: Image, passage: Passage) -> float:
-        best = math.inf
-        for _ in range(3):
-            began = self._clock()
-            enlarge(image, passage)
-            best = min(best, self._clock() - began)
-            if best > ENOUGH_SECONDS:
-                break
-        return best
+    def _race(self, entries: Sequence[tuple[Finding, Passage | None]]) -> list[Finding]:
+        """Those that do it right, again on a tile as large as in a job, in turns; each with its best time."""
+        runners = {finding.runtime: passage for finding, passage in entries if passage is not None}
+        best: dict[str, float] = {}
+        began = self._clock()
+        while len(runners) > 1 and self._clock() - began < RACE_SECONDS:
+            for name, passage in runners.items():
+                image = picture(KnownPicture.of(passage.network).racing_side(passage.network))
+                at = self._clock()
+                enlarge(image, passage)
+                best[name] = min(best.get(name, math.inf), self._clock() - at)
+        return [replace(finding, seconds=best.get(finding.runtime, finding.seconds)) for finding, _ in entries]
 
     # --- memory -----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from samovar_link.errors import BadRequest
@@ -65,13 +65,16 @@ class ModelCard:
     commercial: bool = True
     architecture: str = ""
 
-    def info(self) -> ModelInfo:
-        """The card as it travels in `Welcome`."""
-        missing = self.missing()
+    def info(self, missing: Sequence[WeightFile] | None = None) -> ModelInfo:
+        """The card as it travels in `Welcome`.
+
+        missing : files that would have to be fetched; None looks which they are
+        """
+        missing = self.missing() if missing is None else missing
         return ModelInfo(
             self.id, self.title, self.operations, self.help, self.scale, self.noise_levels, self.licence,
             available=not missing, download_bytes=sum(each.size_bytes for each in missing), speed=self.speed,
-            commercial=self.commercial,
+            commercial=self.commercial, source=self.source,
         )  # fmt: skip
 
     @property
@@ -83,7 +86,11 @@ class ModelCard:
         """Files that would have to be fetched first. Those of packages came with the installation."""
         from samovar.weights import store
 
-        return [each for each in self.weights.values() if not each.distribution and not store.has(each)]
+        return [each for each in self.to_fetch() if not store.has(each)]
+
+    def to_fetch(self) -> list[WeightFile]:
+        """Files that do not come with an installation."""
+        return [each for each in self.weights.values() if not each.distribution]
 
 
 SPEEDS = ("fast", "medium", "slow", "very slow")

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import samovar
-from samovar import card
+from samovar import card, checkup, runtimes
 from samovar.install import gimp, krita, places
 from samovar.weights import files as weight_files
 from samovar_link import connect, discovery
@@ -33,17 +35,22 @@ _LITTLE_BYTES = 1 << 30
 
 _ASK_TORCH = """
 import json, torch
+from samovar import runtimes
+usable = [each.id for each in runtimes.discover()]
 gpu = torch.cuda.is_available()
 mps = not gpu and torch.backends.mps.is_available()
 name = torch.cuda.get_device_name(0) if gpu else "Apple GPU" if mps else "cpu"
-print(json.dumps({"name": name, "threads": torch.get_num_threads(), "torch": torch.__version__}))
+print(json.dumps({"name": name, "threads": torch.get_num_threads(), "torch": torch.__version__, "runtimes": usable}))
 """
 
 Facts = dict[str, Any]
 
 
-def examine() -> Facts:
-    """All facts, as JSON values; see `as_text` for the order in which they matter."""
+def examine(run_models: bool = True) -> Facts:
+    """All facts, as JSON values; see `as_text` for the order in which they matter.
+
+    run_models : let every model show what it makes of a known picture, which takes some ten seconds
+    """
     problems: list[str] = []
     return {
         "samovar": samovar.__version__,
@@ -53,8 +60,10 @@ def examine() -> Facts:
         "packages": _packages(problems),
         "daemon": _daemon(problems),
         "device": _device(problems),
+        "trials": list(_trials()),
         "models": list(_models(problems)),
-        "editors": [_krita(problems), *_gimps(problems)],
+        "self_tests": list(_self_tests(problems)) if run_models else [],
+        "editors": [*_kritas(problems), *_gimps(problems)],
         "disk": _disk(problems),
         "log": _log(),
         "problems": problems,
@@ -71,12 +80,10 @@ def as_text(facts: Facts) -> str:
         f"packages     {', '.join(f'{name} {version}' for name, version in facts['packages'].items() if version)}",
         f"daemon       {_daemon_line(daemon)}",
         f"connection   {daemon['connection_file']}{f', mode {mode}' if (mode := daemon['mode']) else ''}",
-        f"device       {', '.join(f'{name} {value}' for name, value in facts['device'].items())}",
-        *(
-            f"model        {model['id']}: {model['state']}"
-            for model in facts["models"]
-            if "needs" not in model["state"]
-        ),
+        f"device       {_device_line(facts['device'])}",
+        *(f"trial        {_trial_line(trial)}" for trial in facts["trials"]),
+        *(f"model        {_model_line(model)}" for model in facts["models"] if "needs" not in model["state"]),
+        *_self_test_lines(facts["self_tests"]),
         *(f"editor       {_editor_line(editor)}" for editor in facts["editors"]),
         f"disk         {facts['disk']['free_bytes'] / 1e9:.1f} GB free at {facts['disk']['path']}",
         f"log          {log['path']}",
@@ -90,6 +97,31 @@ def _daemon_line(daemon: Facts) -> str:
     if not daemon["running"]:
         return "not running"
     return f"runs, pid {daemon['pid']}, {daemon['endpoint']}, worker {daemon['worker']} {daemon['device']}".rstrip()
+
+
+def _device_line(device: Facts) -> str:
+    facts = {**device, "runtimes": " and ".join(device.get("runtimes", []))}
+    return ", ".join(f"{name} {value}" for name, value in facts.items() if value)
+
+
+def _model_line(model: Facts) -> str:
+    return f"{model['id']}: {model['state']}, sha256 {', '.join(each[:12] for each in model['sha256'])}"
+
+
+def _trial_line(trial: Facts) -> str:
+    return f"{trial['model']}: {', '.join(map(_finding, trial['findings']))}"
+
+
+def _finding(each: Facts) -> str:
+    return f"{each['runtime']} {each['refused'] or str(round(each['seconds'] * 1e3)) + ' ms'}"
+
+
+def _self_test_lines(tests: list[Facts]) -> list[str]:
+    if not tests:
+        return []
+    failed = [each for each in tests if each["fault"]]
+    seconds = sum(each["seconds"] for each in tests)
+    return [f"self-tests   {len(tests) - len(failed)} of {len(tests)} passed, {seconds:.1f} s"]
 
 
 def _editor_line(editor: Facts) -> str:
@@ -179,6 +211,24 @@ def _device(problems: list[str]) -> Facts:
     return {"name": "unknown"}
 
 
+def _trials() -> Iterator[Facts]:
+    """What the trials of runtimes found, those of earlier versions as well."""
+    try:
+        kept = json.loads((discovery.home() / runtimes.TRIALS_FILE).read_text(encoding="utf-8"))
+        for key, findings in kept.items():
+            finite = [{name: None if value == math.inf else value for name, value in each.items()} for each in findings]
+            yield {"model": key.rpartition(" ")[0].strip(), "findings": finite}
+    except (OSError, ValueError, AttributeError):
+        return
+
+
+def _self_tests(problems: list[str]) -> Iterator[Facts]:
+    for outcome in checkup.selftests():
+        if outcome.fault:
+            problems.append(outcome.fault)
+        yield asdict(outcome)
+
+
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
@@ -186,7 +236,11 @@ def _models(problems: list[str]) -> Iterator[Facts]:
     for each in card.discover():
         if missing := each.missing():
             needed = sum(weight.size_bytes for weight in missing)
-            yield {"id": each.id, "licence": each.licence, "files": len(missing), "state": f"needs {needed} bytes"}
+            hashes = [weight.sha256 for weight in missing]
+            yield {
+                "id": each.id, "licence": each.licence, "files": len(missing), "state": f"needs {needed} bytes",
+                "sha256": hashes,
+            }  # fmt: skip
             continue
         state = "ok"
         for weight in each.weights.values():
@@ -196,17 +250,19 @@ def _models(problems: list[str]) -> Iterator[Facts]:
                 state = "damaged or missing"
                 problems.append(f"model {each.id}: {error}")
                 break
-        yield {"id": each.id, "licence": each.licence, "files": len(each.weights), "state": state}
+        hashes = [weight.sha256 for weight in each.weights.values()]
+        yield {"id": each.id, "licence": each.licence, "files": len(each.weights), "state": state, "sha256": hashes}
 
 
-def _krita(problems: list[str]) -> Facts:
-    facts = _editor("krita", ["krita"], places.krita_plugins() / krita.NAME, problems)
-    facts["enabled"] = krita.is_enabled(places.kritarc())
-    if facts["installed"] and not facts["enabled"]:
-        problems.append(
-            "Krita will not load the plug-in; switch it on under Settings > Configure Krita > Python Plugin Manager"
-        )
-    return facts
+def _kritas(problems: list[str]) -> Iterator[Facts]:
+    for place in places.kritas():
+        facts = _editor("krita", ["krita"], place.plugins / krita.NAME, problems)
+        facts["enabled"] = krita.is_enabled(place.settings)
+        if facts["installed"] and not facts["enabled"]:
+            problems.append(
+                "Krita will not load the plug-in; switch it on under Settings > Configure Krita > Python Plugin Manager"
+            )
+        yield {**facts, "kind": place.kind}
 
 
 def _gimps(problems: list[str]) -> Iterator[Facts]:

@@ -43,7 +43,9 @@ def test_no_two_variants_share_a_file() -> None:
 
 
 def test_a_default_model_came_with_the_installation_and_may_be_used_for_anything() -> None:
-    defaults = {info.default for each in operation.discover() for info in each._parameters() if info.kind == "model"}
+    defaults = {
+        info.default for each in operation.discover() for info in each.info().parameters if info.kind == "model"
+    }
     assert defaults and defaults <= {each.id for each in EMBEDDED if each.commercial}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from samovar import doctor
 from samovar.card import Catalogue, ModelCard, WeightFile
+from samovar.checkup import Outcome
 from samovar.install import install_gimp, install_krita, krita, places
 from samovar.models import catalogue
 from samovar_link.discovery import FILE_NAME, ConnectionFile
@@ -28,6 +30,7 @@ def healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(doctor, "_device", lambda problems: {"name": "cpu"})
     monkeypatch.setattr(doctor.card, "discover", lambda: Catalogue([]))
+    monkeypatch.setattr(doctor.checkup, "selftests", lambda: iter([Outcome("a/b", "", 0.5, 0)]))
 
 
 def connection_file(tmp_path: Path, mode: int = 0o600) -> Path:
@@ -84,8 +87,8 @@ def test_the_plug_ins_are_found_where_install_puts_them() -> None:
 
 
 def test_a_plug_in_that_is_switched_off_or_of_another_samovar_is_a_problem() -> None:
-    folder = install_krita()
-    krita.set_enabled(places.kritarc(), False)
+    (folder,) = install_krita()
+    krita.set_enabled(places.kritas()[0].settings, False)
     (folder / "daemon.json").write_text('{"command": ["/gone/python", "-m", "samovar"]}')
     problems = doctor.examine()["problems"]
     assert any("Python Plugin Manager" in problem for problem in problems)
@@ -93,7 +96,7 @@ def test_a_plug_in_that_is_switched_off_or_of_another_samovar_is_a_problem() -> 
 
 
 def test_a_gimp_script_that_may_not_be_executed_is_a_problem() -> None:
-    folder = install_gimp()
+    (folder,) = install_gimp()
     (folder / "samovar_gimp.py").chmod(0o644)
     assert any("chmod +x" in problem for problem in doctor.examine()["problems"])
 
@@ -126,6 +129,37 @@ def test_a_torch_that_does_not_load_is_a_problem(monkeypatch: pytest.MonkeyPatch
 def test_models_that_were_not_fetched_are_no_problem_and_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.card, "discover", lambda: Catalogue(catalogue.CARDS))
     facts = doctor.examine()
-    assert {"id": "span/anime-x2", "licence": "MIT", "files": 1, "state": "needs 15830922 bytes"} in facts["models"]
+    found = {each["id"]: (each["licence"], each["state"]) for each in facts["models"]}
+    assert found["span/anime-x2"] == ("MIT", "needs 15830922 bytes")
     assert not any("span/anime-x2" in problem for problem in facts["problems"])
     assert "span/anime-x2" not in doctor.as_text(facts)
+
+
+def test_a_model_that_fails_its_self_test_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = [Outcome("a/b", "noise1", 0.5, fault="a/b noise1 fails its self-test here"), Outcome("a/c", "", 0.5, 1)]
+    monkeypatch.setattr(doctor.checkup, "selftests", lambda: iter(outcomes))
+    facts = doctor.examine()
+    assert facts["problems"] == ["a/b noise1 fails its self-test here"]
+    assert "self-tests   1 of 2 passed, 1.0 s" in doctor.as_text(facts)
+    assert doctor.examine(run_models=False)["self_tests"] == []
+
+
+def test_what_the_trials_found_is_told(tmp_path: Path) -> None:
+    trials = {
+        "a/b noise1 0123": [
+            {"runtime": "torch f32", "seconds": 0.0995, "psnr": math.inf, "refused": ""},
+            {
+                "runtime": "openvino f32",
+                "seconds": math.inf,
+                "psnr": math.inf,
+                "refused": "flat areas do not stay flat",
+            },
+        ]
+    }
+    (tmp_path / "samovar").mkdir()
+    (tmp_path / "samovar" / "trials.json").write_text(json.dumps(trials))
+    facts = doctor.examine()
+    assert "trial        a/b noise1: torch f32 100 ms, openvino f32 flat areas do not stay flat" in doctor.as_text(
+        facts
+    )
+    assert "Infinity" not in json.dumps(facts)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import samovar_link
+from samovar import card
 from samovar.install import (
     archive,
     bundle,
@@ -20,9 +21,11 @@ from samovar.install import (
     install_krita,
     krita,
     places,
+    refresh,
     uninstall_gimp,
     uninstall_krita,
 )
+from samovar.weights import store
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +47,7 @@ def plugin_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_an_installed_plug_in_holds_all_it_needs_and_nothing_compiled(tmp_path: Path) -> None:
-    folder = install_krita(tmp_path / "pykrita")
+    (folder,) = install_krita(tmp_path / "pykrita")
     assert folder == tmp_path / "pykrita" / "samovar_krita"
     assert (tmp_path / "pykrita" / "samovar_krita.desktop").is_file()
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
@@ -68,24 +71,24 @@ def test_the_installed_link_speaks_with_its_own_msgpack_alone(tmp_path: Path) ->
 
 
 def test_daemon_json_starts_this_samovar(tmp_path: Path) -> None:
-    command = json.loads((install_gimp(tmp_path) / "daemon.json").read_text())["command"]
+    command = json.loads((install_gimp(tmp_path)[0] / "daemon.json").read_text())["command"]
     assert command == [sys.executable, "-m", "samovar"]
 
 
 def test_operations_json_has_the_fields_of_a_welcome(tmp_path: Path) -> None:
-    declared = json.loads((install_gimp(tmp_path) / "operations.json").read_text())
+    declared = json.loads((install_gimp(tmp_path)[0] / "operations.json").read_text())
     assert set(declared) == {"protocol", "version", "operations", "models"}
     identity = next(each for each in declared["operations"] if each["id"] == "identity")
     assert identity["parameters"][0]["unit"] == "s"
 
 
 def test_the_gimp_script_may_be_executed(tmp_path: Path) -> None:
-    folder = install_gimp(tmp_path)
+    (folder,) = install_gimp(tmp_path)
     assert os.access(folder / "samovar_gimp.py", os.X_OK)
 
 
 def test_an_older_copy_is_replaced_whole(tmp_path: Path) -> None:
-    stale = install_gimp(tmp_path) / "stale.py"
+    stale = install_gimp(tmp_path)[0] / "stale.py"
     stale.write_text("")
     install_gimp(tmp_path)
     assert not stale.exists()
@@ -99,8 +102,8 @@ def test_shortcuts_are_in_the_plugin_and_nowhere_else(tmp_path: Path) -> None:
 
 
 def test_a_failed_install_leaves_the_older_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = install_gimp(tmp_path / "plug-ins") / "daemon.json"
-    monkeypatch.setattr(bundle.declarations, "as_json", lambda: 1 / 0)
+    kept = install_gimp(tmp_path / "plug-ins")[0] / "daemon.json"
+    monkeypatch.setattr(bundle.declarations, "as_json", lambda here: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         install_gimp(tmp_path / "plug-ins")
     assert kept.is_file() and os.listdir(tmp_path / "plug-ins") == ["samovar_gimp"]
@@ -129,7 +132,7 @@ def test_gimp_installs_into_every_version_found(tmp_path: Path) -> None:
     root = tmp_path / "home" / ".config" / "GIMP"
     for version in ("2.10", "3.0", "3.2", "3.10"):
         (root / version).mkdir(parents=True)
-    assert install_gimp() == root / "3.10" / "plug-ins" / gimp.NAME
+    assert install_gimp()[-1] == root / "3.10" / "plug-ins" / gimp.NAME
     assert [path.parent.name for path in places.gimp_plugins()] == ["3.0", "3.2", "3.10"]
     assert all((path / gimp.NAME).is_dir() for path in places.gimp_plugins())
     assert not (root / "2.10" / "plug-ins").exists()
@@ -138,7 +141,7 @@ def test_gimp_installs_into_every_version_found(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="paths of Linux")
 def test_without_a_gimp_profile_that_of_3_0_is_made(tmp_path: Path) -> None:
-    assert install_gimp() == tmp_path / "home" / ".config" / "GIMP" / "3.0" / "plug-ins" / gimp.NAME
+    assert install_gimp() == [tmp_path / "home" / ".config" / "GIMP" / "3.0" / "plug-ins" / gimp.NAME]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="paths of Linux")
@@ -149,6 +152,88 @@ def test_krita_is_told_to_load_the_plug_in(tmp_path: Path) -> None:
     assert krita.is_enabled(settings)
     uninstall_krita()
     assert not krita.is_enabled(settings)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="paths of Linux")
+def test_every_krita_there_is_gets_the_plug_in(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for own in (".var/app/org.kde.krita", "snap/krita/current"):
+        (home / own).mkdir(parents=True)
+    flatpak, snap = install_krita()
+    assert flatpak == home / ".var/app/org.kde.krita/data/krita/pykrita/samovar_krita"
+    assert snap == home / "snap/krita/current/.local/share/krita/pykrita/samovar_krita"
+    assert krita.is_enabled(home / ".var/app/org.kde.krita/config/kritarc")
+    assert not (home / ".config").exists(), "a Krita that was never run"
+    (home / ".config").mkdir()
+    (home / ".config" / "kritarc").write_text("[a]\n")
+    assert [each.kind for each in places.kritas()] == ["", "flatpak", "snap"]
+    assert len(install_krita()) == 3
+    assert uninstall_krita() and not uninstall_krita()
+    assert not [path for path in home.rglob("*") if "samovar" in path.name and "backup" not in path.name]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="paths of Linux")
+def test_every_gimp_there_is_gets_the_plug_in(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    roots = [".config/GIMP/3.2", ".var/app/org.gimp.GIMP/config/GIMP/3.0", "snap/gimp/current/.config/GIMP/3.0"]
+    for root in roots:
+        (home / root).mkdir(parents=True)
+    assert {str(each.relative_to(home)) for each in install_gimp()} == {
+        f"{root}/plug-ins/{gimp.NAME}" for root in roots
+    }
+    assert uninstall_gimp() and not list(home.rglob("samovar_gimp*"))
+
+
+def test_the_places_of_windows_and_of_macos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    for variable in ("APPDATA", "LOCALAPPDATA"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(places.sys, "platform", "darwin")
+    library = home / "Library"
+    assert places.kritas() == [
+        places.KritaPlace(library / "Application Support/Krita/pykrita", library / "Preferences/kritarc")
+    ]
+    assert places.gimp_plugins() == [library / "Application Support/GIMP/3.0/plug-ins"]
+    monkeypatch.setattr(places.sys, "platform", "win32")
+    data = home / "AppData"
+    usual = places.KritaPlace(data / "Roaming/krita/pykrita", data / "Local/kritarc")
+    assert places.kritas() == [usual]
+    assert places.gimp_plugins() == [data / "Roaming/GIMP/3.0/plug-ins"]
+    cache = data / "Local/Packages/49800Krita_x/LocalCache"
+    (cache / "Roaming").mkdir(parents=True)
+    (data / "Roaming/krita").mkdir(parents=True)
+    store = places.KritaPlace(cache / "Roaming/krita/pykrita", cache / "Local/kritarc", "store")
+    assert places.kritas() == [usual, store]
+
+
+def test_models_that_come_and_go_are_told_to_the_plug_ins_that_start_this_samovar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (ours,), (theirs,) = install_gimp(), install_krita()
+    (theirs / "daemon.json").write_text('{"command": ["/other/python", "-m", "samovar"]}')
+    script = ours / "samovar_gimp.py"
+    os.utime(script, (1, 1))
+    refresh()
+    assert script.stat().st_mtime == 1, "nothing is new"
+    monkeypatch.setattr(bundle.declarations, "as_json", lambda: '{"new": true}')
+    refresh()
+    assert (ours / "operations.json").read_text() == '{"new": true}' and script.stat().st_mtime > 1
+    assert "new" not in json.loads((theirs / "operations.json").read_text())
+    assert not list(ours.glob(".operations*"))
+
+
+def test_the_zips_know_nothing_of_the_models_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMOVAR_HOME", str(tmp_path / "samovar"))
+    fetched = next(each for each in card.discover() if each.to_fetch())
+    for weight in fetched.to_fetch():
+        path = store.folder() / weight.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    assert fetched.info().available
+    with zipfile.ZipFile(archive.make(tmp_path / "dist")[0]) as file:
+        models = json.loads(file.read("samovar_krita/operations.json"))["models"]
+    assert not next(each for each in models if each["id"] == fetched.id)["available"]
 
 
 @pytest.mark.parametrize(

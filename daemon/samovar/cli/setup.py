@@ -17,18 +17,14 @@ import click
 @click.option("--uninstall", is_flag=True, help="Remove the plug-in again.")
 def install(editor: str, target: Path | None, uninstall: bool) -> None:
     """Install the plug-in for Krita or GIMP 3, or bring it up to date."""
-    from samovar.install import install_gimp, install_krita, places, uninstall_gimp, uninstall_krita
+    from samovar.install import install_gimp, install_krita, uninstall_gimp, uninstall_krita
 
     name = {"krita": "Krita", "gimp": "GIMP"}[editor]
     if uninstall:
         removed = (uninstall_krita if editor == "krita" else uninstall_gimp)(target)
         click.echo(f"Removed the {name} plug-in; restart {name}." if removed else f"No {name} plug-in was installed.")
         return
-    newest = (install_krita if editor == "krita" else install_gimp)(target)
-    every = (
-        [plugins / newest.name for plugins in places.gimp_plugins()] if editor == "gimp" and not target else [newest]
-    )
-    for folder in every:
+    for folder in (install_krita if editor == "krita" else install_gimp)(target):
         click.echo(f"Installed the {name} plug-in in {folder}")
     click.echo(_next_step(editor, target))
 
@@ -45,11 +41,12 @@ def _next_step(editor: str, target: Path | None) -> str:
 
 
 @click.command()
+@click.option("--quick", is_flag=True, help="Do not let every model show what it makes of a known picture.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool) -> None:
+def doctor(quick: bool, as_json: bool) -> None:
     """Check the whole installation. Made to be pasted into a bug report: it holds no secret."""
     from samovar.doctor import as_text, examine
 
-    facts = examine()
+    facts = examine(run_models=not quick)
     click.echo(json.dumps(facts, indent=1) if as_json else as_text(facts))
     click.get_current_context().exit(1 if facts["problems"] else 0)

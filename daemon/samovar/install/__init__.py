@@ -7,7 +7,13 @@ dialogs drawn before a daemon answers). An older copy is replaced whole, so an i
 
 from __future__ import annotations
 
-from .gimp import install_gimp, uninstall_gimp
-from .krita import install_krita, uninstall_krita
+from .gimp import install_gimp, refresh_gimp, uninstall_gimp
+from .krita import install_krita, refresh_krita, uninstall_krita
 
-__all__ = ["install_gimp", "install_krita", "uninstall_gimp", "uninstall_krita"]
+__all__ = ["install_gimp", "install_krita", "refresh", "uninstall_gimp", "uninstall_krita"]
+
+
+def refresh() -> None:
+    """Models came or went: tell the plug-ins that are installed."""
+    refresh_krita()
+    refresh_gimp()

@@ -20,6 +20,7 @@ import samovar_link
 
 from . import declarations
 
+_COMMAND, _OFFER = "daemon.json", "operations.json"
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.py[co]", "*.so", "*.pyd", "*.dylib", ".*", "typings")
 
 
@@ -51,9 +52,8 @@ def assemble(source: Path, folder: Path, script: str = "", *, here: bool = True)
     shutil.copytree(Path(samovar_link.__file__).parent, link, ignore=_LEFT_OUT)
     _vendor_msgpack(link / "_msgpack")
     if here:
-        command = {"command": [sys.executable, "-m", "samovar"]}
-        (folder / "daemon.json").write_text(json.dumps(command) + "\n", encoding="utf-8")
-    (folder / "operations.json").write_text(declarations.as_json(), encoding="utf-8")
+        (folder / _COMMAND).write_text(json.dumps({"command": _command()}) + "\n", encoding="utf-8")
+    (folder / _OFFER).write_text(declarations.as_json(here), encoding="utf-8")
 
 
 def replace(source: Path, target: Path, script: str = "") -> None:
@@ -73,6 +73,30 @@ def replace(source: Path, target: Path, script: str = "") -> None:
             if os.path.lexists(Path(work) / "old"):
                 os.rename(Path(work) / "old", target)
             raise
+
+
+def refresh(folder: Path) -> bool:
+    """Tell an installed plug-in, if it starts this Samovar, what there is now; whether that was news."""
+    try:
+        command = json.loads((folder / _COMMAND).read_text(encoding="utf-8"))["command"]
+        old = (folder / _OFFER).read_text(encoding="utf-8")
+    except (OSError, ValueError, KeyError, TypeError):  # none is there, or a developer's link to the sources
+        return False
+    new = declarations.as_json()
+    if command != _command() or new == old:
+        return False
+    temporary = folder / f".{_OFFER}.{os.getpid()}"
+    try:
+        temporary.write_text(new, encoding="utf-8")
+        os.replace(temporary, folder / _OFFER)
+    except OSError:  # a folder of the system's: the next installation brings it
+        return False
+    return True
+
+
+def _command() -> list[str]:
+    """How this Samovar is started."""
+    return [sys.executable, "-m", "samovar"]
 
 
 def remove(target: Path) -> bool:

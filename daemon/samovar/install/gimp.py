@@ -9,18 +9,25 @@ from . import bundle, places
 NAME = "samovar_gimp"
 
 
-def install_gimp(target: Path | None = None) -> Path:
-    """Install the plug-in and return its folder.
+def install_gimp(target: Path | None = None) -> list[Path]:
+    """Install the plug-in and return its folders.
 
-    target : the plug-ins folder; None is that of every GIMP 3 version the user has, and the newest is returned
+    target : the plug-ins folder; None is that of every GIMP 3 version the user has
     """
     source = bundle.plugin_source("gimp") / NAME
-    for plugins in places.gimp_plugins() if target is None else [target]:
-        folder = plugins / NAME
+    folders = [plugins / NAME for plugins in (places.gimp_plugins() if target is None else [target])]
+    for folder in folders:
         bundle.replace(source, folder, script=f"{NAME}.py")
         # GIMP asks a plug-in what it offers only when the script is newer than the answer it remembers.
         (folder / f"{NAME}.py").touch()
-    return folder
+    return folders
+
+
+def refresh_gimp() -> None:
+    """Bring what the installed plug-ins know of models up to date; GIMP asks them at its next start."""
+    for plugins in places.gimp_plugins():
+        if bundle.refresh(plugins / NAME):
+            (plugins / NAME / f"{NAME}.py").touch()
 
 
 def uninstall_gimp(target: Path | None = None) -> bool:

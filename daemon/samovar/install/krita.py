@@ -11,31 +11,40 @@ import shutil
 from pathlib import Path
 
 from . import bundle, places
+from .places import KritaPlace
 
 NAME = "samovar_krita"
 _ENABLE = f"enable_{NAME}"
 
 
-def install_krita(target: Path | None = None) -> Path:
-    """Install the plug-in and return its folder.
+def install_krita(target: Path | None = None) -> list[Path]:
+    """Install the plug-in and return its folders.
 
-    target : the pykrita folder; None is the user's own, where the plug-in is switched on as well
+    target : the pykrita folder; None is the user's own, of every Krita there is, where the plug-in is switched on too
     """
+    wanted = places.kritas() if target is None else [KritaPlace(target, Path())]
     source = bundle.plugin_source("krita")
-    plugins = places.krita_plugins() if target is None else target
-    bundle.replace(source / NAME, plugins / NAME)
-    _write_whole(plugins / f"{NAME}.desktop", (source / f"{NAME}.desktop").read_bytes())
-    if target is None:
-        set_enabled(places.kritarc(), True)
-    return plugins / NAME
+    for each in wanted:
+        bundle.replace(source / NAME, each.plugins / NAME)
+        _write_whole(each.plugins / f"{NAME}.desktop", (source / f"{NAME}.desktop").read_bytes())
+        if target is None:
+            set_enabled(each.settings, True)
+    return [each.plugins / NAME for each in wanted]
+
+
+def refresh_krita() -> None:
+    """Bring what the installed plug-ins know of models up to date."""
+    for each in places.kritas():
+        bundle.refresh(each.plugins / NAME)
 
 
 def uninstall_krita(target: Path | None = None) -> bool:
     """Remove what `install_krita` made; False if it was not there. The line in kritarc goes as well."""
-    plugins = places.krita_plugins() if target is None else target
-    found = [bundle.remove(plugins / name) for name in (NAME, f"{NAME}.desktop")]
+    wanted = places.kritas() if target is None else [KritaPlace(target, Path())]
+    found = [bundle.remove(each.plugins / name) for each in wanted for name in (NAME, f"{NAME}.desktop")]
     if target is None:
-        set_enabled(places.kritarc(), None)
+        for each in wanted:
+            set_enabled(each.settings, None)
     return any(found)
 
 

@@ -113,11 +113,7 @@ class DaemonStarter:
             raise DaemonUnavailable(f"Samovar is not running, and the program samovar was not found; {_INSTALL}")
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
-            self._process = subprocess.Popen(
-                [*self._command, "serve", "--detach"], stdin=subprocess.DEVNULL, stdout=self._errors,
-                stderr=self._errors, cwd=os.path.abspath(os.sep), env=clean_environment(self._command),
-                start_new_session=True, creationflags=_WINDOWS_FLAGS,
-            )  # fmt: skip
+            self._process = start(self._command, ["serve", "--detach"], self._errors)
         except OSError as error:
             self._fail(f"Samovar could not be started ({self._command[0]}: {error.strerror}); {_INSTALL}")
 
@@ -132,9 +128,25 @@ class DaemonStarter:
         assert self._errors is not None and self._process is not None
         self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 4096))
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        if lines and way_out() and "samovar" not in lines[-1]:
+            return f"{lines[-1]}; from inside this sandbox it cannot be started: samovar serve --detach, in a shell"
         if not lines:
             return f"exit status {self._process.returncode}, without a word; see: samovar doctor"
         return lines[-1].removeprefix("samovar: ")
+
+
+def way_out() -> list[str]:
+    """What runs a command outside of the Flatpak that this editor lives in: the daemon's Python is not in there."""
+    return ["flatpak-spawn", "--host"] if os.environ.get("FLATPAK_ID") else []
+
+
+def start(command: Sequence[str], words: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start the samovar program, free of everything that this editor made for itself. Raises OSError."""
+    return subprocess.Popen(
+        [*way_out(), *command, *words], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        cwd=os.path.abspath(os.sep), env=clean_environment(command), start_new_session=True,
+        creationflags=_WINDOWS_FLAGS,
+    )  # fmt: skip
 
 
 def clean_environment(command: Sequence[str]) -> dict[str, str]:

@@ -132,6 +132,7 @@ class ModelInfo:
     available : whether it can be used at once; otherwise `download_bytes` have to be fetched first
     speed : "fast", "medium", "slow" or "very slow" on a processor; "" where the daemon does not tell
     commercial : whether its licence lets what it makes be sold
+    source : where its authors publish it
     """
 
     id: str
@@ -145,6 +146,7 @@ class ModelInfo:
     download_bytes: int = 0
     speed: str = ""
     commercial: bool = True
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Welcome:
-    """Daemon -> client, answers `Hello`. All a plug-in needs to draw its dialogs."""
+    """Daemon -> client, answers `Hello`. All a plug-in needs to draw its dialogs. Comes again when the offer changed,
+    because models were fetched, added or removed."""
 
     protocol: int = PROTOCOL
     version: str = ""
@@ -357,6 +360,46 @@ class Unloaded:
     size_bytes: int = 0
 
 
+# --- models on disk -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pull:
+    """Client -> daemon: fetch the files of a model that is offered and not `available`. The user was asked.
+
+    Answered by any number of `Pulling`, then `Pulled`, or `Refused` with the reason. Of several clients that want the
+    same model each is told. What was broken off goes on where it was. As soon as nobody who asked is left, it ends.
+    """
+
+    model: str
+
+
+@dataclass(frozen=True)
+class Pulling:
+    """Daemon -> client: how far it is."""
+
+    model: str
+    have_bytes: int = 0
+    total_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class StopPull:
+    """Client -> daemon: this client wants the model no more. Idempotent. Answered by `Pulled` with `stopped`, unless
+    the model is there by then."""
+
+    model: str
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """Daemon -> client: the model can be used; or, with `stopped`, nobody fetches it any more for this client. Before
+    it comes a `Welcome` with the offer as it is now."""
+
+    model: str
+    stopped: bool = False
+
+
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 
@@ -432,7 +475,7 @@ class Stopping:
 
 Message = Union[
     Hello, Welcome, Refused, Run, Progress, Done, Failed, Cancel, Cancelled, Attach, Warm, Warmed, Unload, Unloaded,
-    Ping, Pong, Status, StatusReport, Stop, Stopping,
+    Pull, Pulling, StopPull, Pulled, Ping, Pong, Status, StatusReport, Stop, Stopping,
 ]  # fmt: skip
 
 MESSAGES: dict[str, type] = {cls.__name__: cls for cls in Message.__args__}  # type: ignore[attr-defined]

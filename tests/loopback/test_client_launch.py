@@ -16,6 +16,7 @@ from router import TOKEN, Router
 
 from samovar_link import launch
 from samovar_link.discovery import FILE_NAME, ConnectionFile
+from samovar_link.doctor import Doctor
 from samovar_link.errors import DaemonUnavailable
 from samovar_link.launch import DaemonStarter, clean_environment, connect_or_start, daemon_command
 
@@ -176,3 +177,33 @@ def test_our_own_python_keeps_its_environment(monkeypatch: pytest.MonkeyPatch) -
     environment = clean_environment([sys.executable])
     assert environment["PYTHONPATH"] == "daemon"
     assert environment["SAMOVAR_HOME"] == os.path.abspath("relative")
+
+
+def test_from_inside_flatpak_the_daemon_is_started_outside(
+    router: Router, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawn = tmp_path / "flatpak-spawn"
+    spawn.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nshift\nexec "$@"\n')
+    spawn.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("FLATPAK_ID", "org.kde.krita")
+    connect_or_start("test", "1", command(ANNOUNCE)).close()
+    assert (tmp_path / "asked").read_text().startswith("--host ")
+    spawn.write_text("#!/bin/sh\necho 'Portal call failed: not allowed' >&2\nexit 1\n")
+    (home / FILE_NAME).unlink()
+    with pytest.raises(DaemonUnavailable, match="Portal call failed: not allowed; from inside this sandbox"):
+        connect_or_start("test", "1", command(ANNOUNCE))
+
+
+def test_the_doctor_is_run_and_heard() -> None:
+    doctor = Doctor([sys.executable, "-c", "import sys; print('fine', sys.argv[1:])"])
+    while (said := doctor.poll()) is None:
+        time.sleep(0.01)
+    assert said == "fine ['doctor']" == doctor.poll()
+    assert "could not be started" in str(Doctor(["/nowhere/samovar"]).poll())
+
+
+def test_a_doctor_who_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("samovar_link.doctor.PATIENCE_SECONDS", 0.0)
+    doctor = Doctor([sys.executable, "-c", "import time; time.sleep(60)"])
+    assert "not finished within 0 s" in str(doctor.poll())

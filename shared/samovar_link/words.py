@@ -1,0 +1,29 @@
+"""What both plug-ins say about a model, in the same words."""
+
+from __future__ import annotations
+
+from .messages import ModelInfo, Pulling
+
+
+def megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.0f} MB" if size_bytes >= 9.5e6 else f"{size_bytes / 1e6:.1f} MB"
+
+
+def title(model: ModelInfo) -> str:
+    """For a list, with what it would take to have it, if it is not here."""
+    return model.title if model.available else f"{model.title}, needs {megabytes(model.download_bytes)} download"
+
+
+def question(model: ModelInfo) -> str:
+    """What the user has to know before a model is fetched."""
+    licence = f"Licence: {model.licence or 'not known'}."
+    if not model.commercial:
+        licence += " What it makes must not be sold."
+    source = f"\nPublished at {model.source}" if model.source else ""
+    size = megabytes(model.download_bytes)
+    return f"{model.title} is not here yet: {size} have to be fetched once.\n\n{licence}{source}"
+
+
+def amount(pulling: Pulling) -> str:
+    """How much of a model is here, "12 of 64 MB"."""
+    return f"{megabytes(pulling.have_bytes).removesuffix(' MB')} of {megabytes(pulling.total_bytes)}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from distant_model import DistantModel, distant_model
 from live_daemon import Daemon, running_daemon
 
 
@@ -24,6 +25,13 @@ def start_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
 def daemon(start_daemon: Callable[..., Daemon]) -> Daemon:
     """A running daemon."""
     return start_daemon()
+
+
+@pytest.fixture
+def distant(tmp_path: Path) -> Iterator[DistantModel]:
+    """A model that has to be fetched; start a daemon with its environment."""
+    with distant_model(tmp_path) as model:
+        yield model
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from samovar.broker.dispatcher import Dispatcher
 from samovar.broker.intake import Offer
@@ -113,6 +114,32 @@ class FakeWorker:
         self.gone = gone
 
 
+@dataclass
+class FakeErrand:
+    """One that was started; `say` and `end` play what it does."""
+
+    words: list[str]
+    say: Callable[[dict[str, Any]], None]
+    end: Callable[[str], None]
+    stopped: int = 0
+
+
+@dataclass
+class FakeErrands:
+    started: list[FakeErrand] = field(default_factory=list)
+
+    def start(
+        self, words: Sequence[str], said: Callable[[dict[str, Any]], None], ended: Callable[[str], None]
+    ) -> Callable[[], None]:
+        errand = FakeErrand(list(words), said, ended)
+        self.started.append(errand)
+
+        def stop() -> None:
+            errand.stopped += 1
+
+        return stop
+
+
 class Stage:
     """A dispatcher with everything around it faked."""
 
@@ -122,9 +149,12 @@ class Stage:
         self.outcome: dict[bytes, Delivery] = {}
         self.stopped = 0
         self.worker = FakeWorker()
+        self.errands = FakeErrands()
         offer = Offer(Registry([grow]), Catalogue(models), limits or Limits())
         identity = Identity("1.0", 42, ("ipc:///x",), "/log")
-        self.dispatcher = Dispatcher(offer, identity, self.send, self.worker, lambda: self.now, self.stop, bounds)
+        self.dispatcher = Dispatcher(
+            offer, identity, self.send, self.worker, self.errands, lambda: self.now, self.stop, bounds
+        )
         for client in (A, B):
             self.say(client, Hello(client=client.decode()))
         self.sent.clear()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from architectures import MADE, compact, needs_spandrel, save
 from samovar.card import ModelCard
 from samovar.networks import Network, foreign
 from samovar.networks.foreign import Description
@@ -21,51 +19,14 @@ from samovar_link.errors import ModelUnavailable
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:torch.meshgrid"),
-    pytest.mark.skipif(importlib.util.find_spec("spandrel") is None, reason="pip install 'samovar[models]'"),
+    needs_spandrel,
 ]
-
-
-def architecture(module: str, name: str, **options: Any) -> nn.Module:
-    foreign._spandrel()
-    torch.manual_seed(1)
-    made: nn.Module = getattr(importlib.import_module(f"spandrel.architectures.{module}"), name)(**options)
-    return made
-
-
-def compact(scale: int = 2, channels: int = 3) -> nn.Module:
-    options = {"num_in_ch": channels, "num_out_ch": channels, "num_feat": 16, "num_conv": 4, "upscale": scale}
-    return architecture("Compact.__arch.SRVGG", "SRVGGNetCompact", **options)
-
-
-def esrgan() -> nn.Module:
-    return architecture("ESRGAN.__arch.RRDB", "RRDBNet", in_nc=3, out_nc=3, num_filters=16, num_blocks=2, scale=4)
-
-
-def swinir() -> nn.Module:
-    options = {"upscale": 2, "img_size": 64, "window_size": 8, "depths": [2, 2], "embed_dim": 24, "num_heads": [2, 2]}
-    return architecture("SwinIR.__arch.SwinIR", "SwinIR", mlp_ratio=2, upsampler="pixelshuffledirect", **options)
-
-
-def span() -> nn.Module:
-    return architecture("SPAN.__arch.span", "SPAN", num_in_ch=3, num_out_ch=3, feature_channels=48, upscale=2)
-
-
-def scunet() -> nn.Module:
-    return architecture("SCUNet.__arch.SCUNet", "SCUNet", in_nc=3, config=[1] * 7, dim=64)
-
-
-MADE = {
-    "compact": (compact, "RealESRGAN Compact", 2), "esrgan": (esrgan, "ESRGAN", 4), "swinir": (swinir, "SwinIR", 2),
-    "span": (span, "SPAN", 2), "scunet": (scunet, "SCUNet", 1),
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=MADE)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, int]:
     make, name, scale = MADE[request.param]
-    path = tmp_path_factory.mktemp("models") / f"{request.param}.pth"
-    torch.save({"params_ema": make().state_dict()}, path)
-    return path, name, scale
+    return save(make(), tmp_path_factory.mktemp("models") / f"{request.param}.pth"), name, scale
 
 
 def card(found: Description) -> ModelCard:

@@ -22,8 +22,9 @@ from typing import Union
 from samovar.broker.intake import Offer, check_job_id
 from samovar.broker.job import Clock, Frame, Job, Pixels
 from samovar.broker.lease import Client, Leases
+from samovar.broker.library import Library
 from samovar.broker.outbox import Outbox, release
-from samovar.broker.port import Bounds, Identity, Send, Worker
+from samovar.broker.port import Bounds, Errands, Identity, Send, Worker
 from samovar.broker.queue import JobQueue
 from samovar.broker.reception import Reception
 from samovar.broker.shelf import Shelf
@@ -40,12 +41,14 @@ from samovar_link.messages import (
     JobInfo,
     Message,
     Progress,
+    Pull,
     Refused,
     Run,
     Status,
     StatusReport,
     Stop,
     Stopping,
+    StopPull,
     Unload,
     Unloaded,
     Warm,
@@ -62,7 +65,7 @@ Answer = Union[Done, Failed, Cancelled]
 
 class Dispatcher:
     def __init__(
-        self, offer: Offer, identity: Identity, send: Send, worker: Worker, clock: Clock,
+        self, offer: Offer, identity: Identity, send: Send, worker: Worker, errands: Errands, clock: Clock,
         stop: Callable[[], None], bounds: Bounds | None = None,
     ) -> None:  # fmt: skip
         self._offer = offer
@@ -77,6 +80,7 @@ class Dispatcher:
         self._queue = JobQueue()
         self._shelf = Shelf(self._bounds)
         self._warmth = Warmth(offer, worker, self._send, lambda client: self._leases.lapsed(client, clock()))
+        self._library = Library(offer, identity, errands, self._send, self._leases)
         self._jobs: dict[str, Job] = {}
         self._running: list[Job] = []
         self._device = ""
@@ -85,6 +89,8 @@ class Dispatcher:
         handlers: dict[type[Message], Callable[..., None]] = {
             Run: self._accept, Cancel: self._cancel, Attach: self._attach, Warm: self._warm, Unload: self._unload,
             Status: self._status, Stop: self._stop_asked,
+            Pull: lambda client, message, frames: self._library.pull(client, message),
+            StopPull: lambda client, message, frames: self._library.stop(client, message),
         }  # fmt: skip
         self._reception = Reception(
             offer, identity, self._leases, self._send, clock, handlers, lambda job: job in self._jobs
@@ -93,7 +99,7 @@ class Dispatcher:
     @property
     def busy(self) -> bool:
         """Whether ticks are due often: somebody waits for something."""
-        return bool(self._jobs or self._outbox or self._running)
+        return bool(self._jobs or self._outbox or self._running or self._library.busy)
 
     # --- from clients -----------------------------------------------------------------------------------------------
 
@@ -334,6 +340,7 @@ class Dispatcher:
             else:
                 self._outbox.retry(client)
         self._shelf.expire(now)
+        self._library.tick(now)
         self._retire_idle_worker(now)
         self._kill_stubborn_worker(now)
 

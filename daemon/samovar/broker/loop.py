@@ -15,6 +15,7 @@ import zmq
 
 from samovar.broker.dispatcher import Dispatcher
 from samovar.broker.door import Door
+from samovar.broker.errands import Errands
 from samovar.broker.heap import Heap
 from samovar.broker.intake import Offer
 from samovar.broker.mover import Mover
@@ -50,7 +51,10 @@ class Loop:
         self._pool = SegmentPool(0, time.monotonic)
         self._mover = Mover(self._pool, self.nudge)
         self._slot = WorkerSlot(self._pool, self._mover, worker_command)
-        self._dispatcher = Dispatcher(offer, identity, door.send, self._slot, time.monotonic, self.stop, bounds)
+        self._errands = Errands(self.nudge)
+        self._dispatcher = Dispatcher(
+            offer, identity, door.send, self._slot, self._errands, time.monotonic, self.stop, bounds
+        )
         self._slot.said = self._dispatcher.worker_said
         self._slot.gone = self._dispatcher.worker_gone
         self._poller = zmq.Poller()
@@ -79,6 +83,7 @@ class Loop:
             self._dispatcher.say_goodbye()
         finally:
             self._slot.close()
+            self._errands.close()
             self._mover.close()
             self._mover.deliver()
             self._door.close()
@@ -95,6 +100,7 @@ class Loop:
         if self._wake_read.fileno() in ready:
             self._drain_wake()
             self._mover.deliver()
+            self._errands.deliver()
         self._serve_worker(ready)
         if self._door.router in ready:
             self._take_messages()

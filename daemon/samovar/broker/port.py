@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from samovar.broker.job import Pixels
 from samovar.segment import Block
@@ -46,6 +46,18 @@ class Worker(Protocol):
     def cancel(self, job: str) -> None: ...
     def kill(self) -> None: ...
     def retire(self, gone: Callable[[], None] = ...) -> None: ...
+
+
+class Errands(Protocol):
+    """What takes long and needs no worker, done by the program `samovar` in a process of its own."""
+
+    def start(
+        self, words: Sequence[str], said: Callable[[dict[str, Any]], None], ended: Callable[[str], None]
+    ) -> Callable[[], None]:
+        """Run `samovar WORDS`. Returns what ends it before its time.
+
+        said : takes each JSON object that it prints; ended : once, "" or the last it wrote to stderr if it failed
+        """
 
 
 @dataclass(frozen=True)

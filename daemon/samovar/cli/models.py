@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from samovar import card
+from samovar import card, checkup, install
 from samovar.card import ModelCard, WeightFile
 from samovar.weights import download, files, store
+from samovar_link import words
 from samovar_link.errors import ModelUnavailable
 
 from .daemon import table
 from .program import say
 
+_TELL_SECONDS = 0.2
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -66,10 +69,14 @@ def info(model: str, as_json: bool) -> None:
 @models.command()
 @click.argument("model", nargs=-1, required=True)
 @click.option("--quiet", is_flag=True, help="No progress.")
-def pull(model: tuple[str, ...], quiet: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print progress and errors as lines of JSON.")
+def pull(model: tuple[str, ...], quiet: bool, as_json: bool) -> None:
     """Fetch MODELs from where their authors published them. What was broken off goes on where it was."""
-    catalogue = card.discover()
-    for each in [catalogue.get(id) for id in model]:
+    chosen = [card.discover().get(id) for id in model]
+    for each in chosen:
+        if as_json:
+            _pull_for_a_program(each)
+            continue
         if not each.missing():
             click.echo(f"{each.id} is here already.")
             continue
@@ -77,6 +84,28 @@ def pull(model: tuple[str, ...], quiet: bool) -> None:
         for weight in each.missing():
             _fetch(weight, each.id, not quiet)
         click.echo(f"{each.id} is here now.")
+    install.refresh()
+
+
+def _pull_for_a_program(its: ModelCard) -> None:
+    """One JSON object a line, not too many: `model`, `have_bytes`, `total_bytes`; or `code`, `message`, `hint`."""
+    missing = its.missing()
+    total, behind, due = sum(weight.size_bytes for weight in missing), 0, 0.0
+
+    def told(have: int) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + _TELL_SECONDS
+            click.echo(json.dumps({"model": its.id, "have_bytes": behind + have, "total_bytes": total}))
+
+    try:
+        for weight in missing:
+            source = download.Source(weight.url, weight.size_bytes, weight.sha256)
+            download.fetch(source, store.folder() / weight.path, told)
+            behind += weight.size_bytes
+    except ModelUnavailable as error:
+        click.echo(json.dumps({"code": error.code, "message": error.message, "hint": error.hint}))
+        raise
 
 
 def _fetch(weight: WeightFile, label: str, shown: bool) -> None:
@@ -103,6 +132,7 @@ def remove(model: tuple[str, ...]) -> None:
         for weight in removed:
             store.remove(weight)
         click.echo(f"Removed {each.id}.")
+    install.refresh()
 
 
 @models.command()
@@ -111,18 +141,25 @@ def remove(model: tuple[str, ...]) -> None:
 def add(file: Path, name: str) -> None:
     """Take up a model of your own: FILE is a .safetensors or .pth of a network that spandrel knows."""
     added = store.add(file, name)
+    install.refresh()
     click.echo(f"Added {added.id}: {added.architecture}, {added.scale}x, for {', '.join(added.operations)}.")
     click.echo(f"Try it: samovar {added.operations[0]} picture.png -o result.png --model {added.id}")
 
 
 @models.command()
 @click.argument("model", nargs=-1)
+@click.option("--files-only", is_flag=True, help="Do not run the models.")
 @_AS_JSON
-def verify(model: tuple[str, ...], as_json: bool) -> None:
-    """Check the files of MODELs, or of all that are here, against their sha256."""
+def verify(model: tuple[str, ...], files_only: bool, as_json: bool) -> None:
+    """Check MODELs, or all that are here: their files against their sha256, then what each makes of a known picture."""
     catalogue = card.discover()
     chosen = [catalogue.get(id) for id in model] or [each for each in catalogue if not each.missing()]
     found = {each.id: list(_faults(each)) for each in chosen}
+    sound = [id for id, faults in found.items() if not faults]
+    if sound and not files_only:
+        for outcome in checkup.selftests(sound):
+            if outcome.fault:
+                found.setdefault(outcome.model or "self-tests", []).append(outcome.fault)
     if as_json:
         click.echo(json.dumps(found))
     else:
@@ -147,7 +184,7 @@ def state(each: ModelCard) -> str:
 
 
 def _megabytes(weights: Iterable[WeightFile]) -> str:
-    return f"{sum(each.size_bytes for each in weights) / 1e6:.0f} MB"
+    return words.megabytes(sum(each.size_bytes for each in weights))
 
 
 def _licence(each: ModelCard) -> str:
@@ -171,5 +208,6 @@ def _look_at_new() -> list[str]:
     if fresh := [path for path in store.own_files() if store.finding(path) is None]:
         say(f"looking at {len(fresh)} new file{'s' if len(fresh) > 1 else ''} in {store.folder()}")
         store.examine_new()
+        install.refresh()
     found = [store.finding(path) for path in store.own_files()]
     return [each.refused for each in found if each is not None and each.refused]

@@ -196,14 +196,13 @@ class _Fetching:
         headers = {"Range": f"bytes={self._have}-"} if self._have else {}
         with self._client.stream("GET", self._source.url, headers=headers) as response:
             self._check_status(response)
-            with self._part.open("ab") as file:
-                for chunk in response.iter_raw(CHUNK_BYTES):
+            with self._part.open("ab", buffering=0) as file:  # whoever ends this process ends it at no loss
+                for chunk in response.iter_raw():
                     if self._have + len(chunk) > self._source.size_bytes:
                         break
                     file.write(chunk)
                     self._count(chunk)
                 else:
-                    file.flush()
                     os.fsync(file.fileno())
                     return
             raise self._wrong(response, "more than the file holds")

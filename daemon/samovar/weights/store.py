@@ -18,6 +18,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -96,6 +97,10 @@ def own_id(path: Path) -> str:
     return OWN + re.sub(r"[^\w.+-]+", "-", path.stem)
 
 
+def is_own(model: str) -> bool:
+    return model.startswith(OWN)
+
+
 def own_cards() -> tuple[ModelCard, ...]:
     """Of the files that were looked at and can be used. Asked often, so it looks at the folder's time first."""
     global _known
@@ -172,6 +177,14 @@ def examine_new() -> list[Path]:
     for path in fresh:
         examine(path)
     return fresh
+
+
+def has_new(settled_seconds: float) -> bool:
+    """Whether there is a file that nobody has looked at, and that nobody has written to for so long."""
+    latest = time.time() - settled_seconds
+    with contextlib.suppress(FileNotFoundError):  # deleted this moment
+        return any(path.stat().st_mtime < latest and finding(path) is None for path in own_files())
+    return False
 
 
 def remove(weight: WeightFile) -> None:

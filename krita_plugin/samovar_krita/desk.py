@@ -16,14 +16,16 @@ from typing import Any, TypeVar
 
 from krita import Krita
 
-from . import canvas
+from . import canvas, fetching
 from .canvas import Unsuitable
+from .doctor import DoctorWindow
+from .fetching import Fetching
 from .job import Job, Request
 from .placement import PLACEMENTS
 from .qt import QtCore, QtGui
 from .samovar_link import codec
-from .samovar_link.messages import Message, OperationInfo, Value, Warm, Welcome
-from .session import CONNECTING, READY, STARTING, Session
+from .samovar_link.messages import Message, ModelInfo, OperationInfo, Value, Warm, Welcome
+from .session import CONNECTING, OFF, READY, STARTING, Session
 
 GROUP = "samovar"
 """Group of our settings in Krita's own settings file."""
@@ -61,9 +63,12 @@ class Desk(QtCore.QObject):
         super().__init__(parent)
         self.desk = self
         self.status = ""
-        self.job: Job | None = None
+        self.job: Job | Fetching | None = None
+        self.question: Any = None
+        self.doctor: Any = None
         self._wanted: Warm | None = None
         self._warmed: tuple[Warm | None, float] = None, 0.0
+        self._state = OFF
         self._offer = _installed_offer()
         version = self._offer.version if self._offer is not None else ""
         self.session = Session(version, self._session_changed, self._arrived)
@@ -81,6 +86,11 @@ class Desk(QtCore.QObject):
         offered = self.offer.operations if self.offer is not None else ()
         return [each for each in offered if not each.hidden and each.roles == ("image",)]
 
+    def missing(self, request: Request) -> ModelInfo | None:
+        """The model of a request, if it has to be fetched first."""
+        models = self.offer.models if self.offer is not None else ()
+        return next((each for each in models if each.id == request.model and not each.available), None)
+
     # --- ways in ----------------------------------------------------------------------------------------------------
 
     @entry
@@ -91,7 +101,7 @@ class Desk(QtCore.QObject):
     @entry
     def warm(self, request: Request | None) -> None:
         """Have the models of a request loaded, now or as soon as a daemon is there; but none is started for it."""
-        if request is not None:
+        if request is not None and self.missing(request) is None:
             self._wanted = Warm(request.operation.id, request.parameters, WARM_SECONDS)
             self._send_warm()
 
@@ -102,9 +112,31 @@ class Desk(QtCore.QObject):
             raise Unsuitable("A job is running; cancel it or wait for it.")
         source = canvas.active(Krita.instance().activeDocument())
         self.remember(request)
+        missing = self.missing(request)
+        if missing is not None:
+            window = Krita.instance().activeWindow()
+            parent = window.qwindow() if window is not None else None
+            self.question = fetching.ask(missing, parent, lambda: self.fetch(missing, request, source))
+            return
         self.job = Job(self.session, source, request, progressed=self.changed.emit, ended=self._ended)
         self.say("")
         self.session.open(start=True)
+
+    @entry
+    def fetch(self, model: ModelInfo, request: Request, source: canvas.Source) -> None:
+        """Fetch a model, then run the request if the user is still where they were."""
+        if self.job is not None:
+            raise Unsuitable("A job is running; cancel it or wait for it.")
+
+        def ended(sentence: str, succeeded: bool) -> None:
+            self._ended(sentence, succeeded)
+            if succeeded and _is_active(source):
+                self.run(request)
+
+        fetch = Fetching(self.session, model, progressed=self.changed.emit, ended=ended)
+        self.job = fetch
+        self.say("")
+        fetch.begin()
 
     @entry
     def repeat(self) -> None:
@@ -113,6 +145,13 @@ class Desk(QtCore.QObject):
         if request is None:
             raise Unsuitable("Nothing was run yet; open Samovar: Upscale... first.")
         self.run(request)
+
+    @entry
+    def show_doctor(self) -> None:
+        """Open the window that tells what is wrong with the installation."""
+        window = Krita.instance().activeWindow()
+        self.doctor = DoctorWindow(window.qwindow() if window is not None else None)
+        self.doctor.show()
 
     @entry
     def cancel(self) -> None:
@@ -156,8 +195,10 @@ class Desk(QtCore.QObject):
     # --- what comes back --------------------------------------------------------------------------------------------
 
     def _session_changed(self) -> None:
-        words = {STARTING: "Starting Samovar...", CONNECTING: "", READY: ""}
-        self.status = words.get(self.session.state, self.session.reason)
+        if self.session.state != self._state:  # a new offer is no new state
+            self._state = self.session.state
+            words = {STARTING: "Starting Samovar...", CONNECTING: "", READY: ""}
+            self.status = words.get(self._state, self.session.reason)
         if self.job is not None:
             self.job.session_changed()
         if self.session.state != READY:
@@ -183,6 +224,15 @@ class Desk(QtCore.QObject):
     def _ended(self, sentence: str, succeeded: bool) -> None:
         self.job = None
         self.say(sentence, aloud=True)
+
+
+def _is_active(source: canvas.Source) -> bool:
+    """Whether the layer is still the one that a run would take."""
+    try:
+        now = canvas.active(Krita.instance().activeDocument())
+    except Unsuitable:
+        return False
+    return now.identity == source.identity
 
 
 def _installed_offer() -> Welcome | None:

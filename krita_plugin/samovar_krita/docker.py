@@ -69,6 +69,10 @@ class SamovarDocker(DockWidget):
         self.placement_box.setCurrentIndex(max(0, self.placement_box.findData(last.placement if last else "document")))
         self.size_label, self.status_label = QtWidgets.QLabel(), QtWidgets.QLabel()
         self.run_button, self.cancel_button = QtWidgets.QPushButton("Run"), QtWidgets.QPushButton("Cancel")
+        self.doctor_button = QtWidgets.QToolButton()
+        self.doctor_button.setText("?")
+        self.doctor_button.setToolTip("Samovar: Doctor... looks for what is wrong with the installation")
+        self.doctor_button.clicked.connect(self._show_doctor)
         self.progress_bar = QtWidgets.QProgressBar()
         self.progress_bar.setRange(0, 1000)
         self.status_label.setWordWrap(True)
@@ -86,6 +90,7 @@ class SamovarDocker(DockWidget):
         buttons = QtWidgets.QHBoxLayout()
         buttons.addWidget(self.run_button)
         buttons.addWidget(self.cancel_button)
+        buttons.addWidget(self.doctor_button)
         self._result_row = QtWidgets.QWidget()
         result = QtWidgets.QFormLayout(self._result_row)
         result.setContentsMargins(0, 0, 0, 0)
@@ -144,7 +149,6 @@ class SamovarDocker(DockWidget):
         self._draw_offer()
         job = self.desk.job
         self.run_button.setEnabled(job is None and (self.operation is not None or self.desk.session.state == OFF))
-        self.run_button.setText("Run" if self.operation is not None else "Start Samovar")
         self.cancel_button.setEnabled(job is not None)
         self.progress_bar.setValue(round(1000 * job.fraction) if job is not None else 0)
         self.progress_bar.setFormat(f"{job.stage} %p%" if job is not None else "")
@@ -159,6 +163,8 @@ class SamovarDocker(DockWidget):
         text = _size(document, request) if document is not None and request is not None else ""
         self.size_label.setText(text)
         self.size_label.setVisible(bool(text))
+        missing = request is not None and self.desk.missing(request) is not None
+        self.run_button.setText("Start Samovar" if request is None else "Fetch and run..." if missing else "Run")
 
     @entry
     def _changed(self, *_: object) -> None:
@@ -207,6 +213,10 @@ class SamovarDocker(DockWidget):
             self.desk.connect(True)
         else:
             self.desk.run(request)
+
+    @entry
+    def _show_doctor(self, *_: object) -> None:
+        self.desk.show_doctor()
 
     @entry
     def _cancel(self, *_: object) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .qt import QtCore, QtWidgets
+from .samovar_link import words
 from .samovar_link.messages import ModelInfo, OperationInfo, ParameterInfo, Value
 
 NOISE = "noise"
@@ -53,7 +54,6 @@ class ParameterForm(QtWidgets.QWidget):
         if info.kind == "model":
             self._model = info.name
             widget, get, changed = _combo_box(info, value, self._model_items())
-            self._grey_out_unavailable(widget)
         elif info.kind in draw:
             widget, get, changed = draw[info.kind](info, value)
         else:
@@ -67,11 +67,7 @@ class ParameterForm(QtWidgets.QWidget):
         self._widgets[info.name], self._values[info.name] = widget, get
 
     def _model_items(self) -> list[tuple[str, str, str]]:
-        return [(each.id, _title(each), each.help) for each in self._models.values()]
-
-    def _grey_out_unavailable(self, combo: Any) -> None:
-        for row, model in enumerate(self._models.values()):
-            combo.model().item(row).setEnabled(model.available)
+        return [(each.id, words.title(each), each.help) for each in self._models.values()]
 
     def _on_change(self, *_: object) -> None:
         self._fit_to_model()
@@ -81,12 +77,6 @@ class ParameterForm(QtWidgets.QWidget):
         if NOISE in self._widgets and self._model:
             model = self._models.get(str(self._values[self._model]()))
             self._widgets[NOISE].setEnabled(model is not None and bool(model.noise_levels))
-
-
-def _title(model: ModelInfo) -> str:
-    """With what it would take to have it, if it is not here: samovar models pull."""
-    title: str = model.title
-    return title if model.available else f"{title}, needs {model.download_bytes / 1e6:.0f} MB download"
 
 
 def _check_box(info: ParameterInfo, value: Value) -> tuple[Any, Get, Any]:

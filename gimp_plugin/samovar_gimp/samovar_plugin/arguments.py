@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from gi.repository import Gimp, GObject
 
+from samovar_link import words
 from samovar_link.messages import ModelInfo, OperationInfo, ParameterInfo, Value
 
 from .offer import canonical
@@ -79,7 +80,7 @@ class _Adder:
         elif info.kind == "choice":
             self.choice(info.name, label, info.help, [(each.id, each.title, "") for each in info.choices], info.default)
         elif info.kind == "model":
-            models = [(model.id, model.title, model.help) for model in self._models]
+            models = [(model.id, words.title(model), model.help) for model in self._models]
             self.choice(info.name, label, info.help, models, info.default)
         else:
             self._add("string", info.name, label, info.help, str(info.default))

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 from gi.repository import Gegl, Gimp, GLib
 
-from samovar_link import DaemonUnavailable, Done, Progress, RemoteError, Run
+from samovar_link import DaemonUnavailable, Done, Progress, RemoteError, Run, words
 from samovar_link.messages import OperationInfo, Report, Value
 
-from . import arguments, job, live
+from . import arguments, job, live, offer
 from .meter import Meter, StatusBar, Stopped
 from .placing import Placing, place, place_in_copy
 from .source import Source, Unsuitable, choose
@@ -65,7 +65,24 @@ class Call:
                 return Gimp.PDBStatusType.CANCEL
         source = choose(image, drawables, config.get_property(arguments.SCOPE), context=self._sees_around)
         with self._meter(run_mode) as meter:
+            self._fetch_missing(arguments.values(config, self.operation), meter)
             return self._carry_out(source, config, meter)
+
+    def _fetch_missing(self, parameters: dict[str, Value], meter: Meter) -> None:
+        """Have the model that is asked for, if the user agrees to fetch it."""
+        if offer.missing(offer.read(), self.operation, parameters) is None:
+            return
+        with job.reach(self.version, meter) as client:  # which knows better
+            assert client.welcome is not None
+            model = offer.missing(client.welcome, self.operation, parameters)
+        if model is None:
+            return
+        if not meter.agrees(words.question(model), "_Fetch and Run"):
+            if meter.outlives_cancel:
+                raise Stopped
+            raise Unsuitable(f"{model.id} is not here yet; fetch it with: samovar models pull {model.id}")
+        with job.reach(self.version, meter) as client:
+            job.fetch(client, model, meter)
 
     def _meter(self, run_mode: Gimp.RunMode) -> Meter:
         seen = run_mode == Gimp.RunMode.WITH_LAST_VALS and Gimp.default_display() is not None

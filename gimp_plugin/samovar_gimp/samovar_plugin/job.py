@@ -13,10 +13,22 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from threading import Event
 
-from samovar_link import Client, DaemonStarter, DaemonUnavailable, Done, Progress, Run, connect, daemon_command
+from samovar_link import (
+    Client,
+    DaemonStarter,
+    DaemonUnavailable,
+    Done,
+    Progress,
+    Run,
+    connect,
+    daemon_command,
+    words,
+)  # fmt: skip
+from samovar_link.errors import remote_error
+from samovar_link.messages import ModelInfo, Pull, Pulled, Pulling, Refused, StopPull
 
 from . import offer
-from .meter import TURN_SECONDS, Meter
+from .meter import TURN_SECONDS, Meter, Stopped
 
 
 def reach(version: str, meter: Meter) -> Client:
@@ -26,14 +38,40 @@ def reach(version: str, meter: Meter) -> Client:
     """
     meter.say("reaching Samovar")
     try:
-        return connect("gimp", version)
+        client = connect("gimp", version)
     except DaemonUnavailable:
-        starter = DaemonStarter(daemon_command(offer.FOLDER))
-    with contextlib.closing(starter):
-        while not starter.poll():
+        with contextlib.closing(DaemonStarter(daemon_command(offer.FOLDER))) as starter:
+            while not starter.poll():
+                meter.turn()
+                time.sleep(TURN_SECONDS)
+        client = connect("gimp", version)
+    assert client.welcome is not None
+    offer.learn(client.welcome)
+    return client
+
+
+def fetch(client: Client, model: ModelInfo, meter: Meter) -> None:
+    """Have the daemon fetch a model.
+
+    Raises RemoteError if it cannot, Stopped if the user wants no more of it; what came until then is kept.
+    """
+    client.send(Pull(model.id))
+    try:
+        while True:
             meter.turn()
-            time.sleep(TURN_SECONDS)
-    return connect("gimp", version)
+            with contextlib.suppress(TimeoutError):
+                message, _ = client.receive(TURN_SECONDS)
+                if isinstance(message, Refused) and message.kind == "Pull":
+                    raise remote_error(message.code, message.message, message.hint)
+                if isinstance(message, Pulling):
+                    fraction = message.have_bytes / max(1, message.total_bytes)
+                    meter.show(Progress("", fraction, f"fetching {words.amount(message)}"))
+                if isinstance(message, Pulled):
+                    return
+    except Stopped:
+        client.send(StopPull(model.id))
+        client.pump()
+        raise
 
 
 def work(

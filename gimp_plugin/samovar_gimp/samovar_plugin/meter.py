@@ -34,6 +34,9 @@ class Meter(Protocol):
     def turn(self) -> None:
         """Called again and again, never much more than TURN_SECONDS apart. Raises Stopped if the user cancelled."""
 
+    def agrees(self, question: str, button: str) -> bool:
+        """Whether the user wants what the button says; False if there is nobody to ask."""
+
 
 TURN_SECONDS = 0.03
 
@@ -69,6 +72,9 @@ class StatusBar:
 
     def turn(self) -> None:
         pass
+
+    def agrees(self, question: str, button: str) -> bool:
+        return False
 
 
 def remaining(seconds: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The procedures that GIMP sees: one for each operation, in Filters > Enhance."""
+"""The procedures that GIMP sees: one for each operation, and the doctor, in Filters > Enhance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gi.repository import Gimp
 from samovar_link import DaemonUnavailable
 from samovar_link.messages import OperationInfo, Welcome
 
-from . import arguments, offer
+from . import arguments, doctor, offer
 from .call import Call
 
 
@@ -23,13 +23,16 @@ class Samovar(Gimp.PlugIn):
     def do_query_procedures(self) -> list[str]:
         """Asked once after installation; GIMP remembers."""
         try:
-            return [offer.procedure_name(each) for each in offer.operations(offer.read())]
+            names = [offer.procedure_name(each) for each in offer.operations(offer.read())]
         except DaemonUnavailable as error:
             print(f"Samovar offers nothing yet: {error}", file=sys.stderr)
-            return []
+            names = []
+        return [*names, doctor.NAME]
 
     def do_create_procedure(self, name: str) -> Gimp.Procedure | None:
         """Asked after installation and before every call."""
+        if name == doctor.NAME:
+            return doctor.procedure(self)
         welcome = offer.read()
         for operation in offer.operations(welcome):
             if offer.procedure_name(operation) == name:

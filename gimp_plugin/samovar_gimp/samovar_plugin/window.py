@@ -6,7 +6,9 @@ again. This one is heard, and GIMP offers no other as long as nobody calls `Gimp
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable
 
 import gi
 
@@ -22,6 +24,11 @@ HIDDEN_SECONDS = 0.4
 """What takes no longer shows no window, which would only flash."""
 
 _WIDTH, _BORDER, _SPACING = 360, 12, 6
+_TEXT_SIZE = 760, 480
+_COPY = 1
+"""The answer of the button of that name."""
+
+_TURN_MILLISECONDS = 200
 
 
 class Window:
@@ -70,8 +77,56 @@ class Window:
         if self._stopped:
             raise Stopped
 
+    def agrees(self, question: str, button: str) -> bool:
+        box = Gtk.MessageDialog(text=question, message_type=Gtk.MessageType.QUESTION, title="Samovar")
+        box.add_button("_Cancel", Gtk.ResponseType.CANCEL)
+        box.add_button(button, Gtk.ResponseType.OK)
+        box.set_default_response(Gtk.ResponseType.OK)
+        GimpUi.window_set_transient(box)
+        answer = box.run()
+        box.destroy()
+        handle_events()
+        return bool(answer == Gtk.ResponseType.OK)
+
     def _stop(self, *_: object) -> None:
         self._stopped = True
+
+
+def show_text(title: str, waiting: str, poll: Callable[[], str | None]) -> None:
+    """A window with a text, until the user closes it.
+
+    waiting : shown until there is the text; poll : the text, None as long as there is none
+    """
+    GimpUi.init("samovar")
+    view = Gtk.TextView(editable=False, monospace=True)
+    view.get_buffer().set_text(waiting, -1)
+    scrolled = Gtk.ScrolledWindow()
+    scrolled.set_size_request(*_TEXT_SIZE)
+    scrolled.add(view)
+    dialog = Gtk.Dialog(title=title, resizable=True)
+    dialog.add_button("C_opy", _COPY)
+    dialog.add_button("_Close", Gtk.ResponseType.CLOSE)
+    dialog.set_response_sensitive(_COPY, False)
+    dialog.get_content_area().pack_start(scrolled, True, True, 0)
+    scrolled.show_all()
+    GimpUi.window_set_transient(dialog)
+
+    def turn(*_: object) -> bool:
+        text = poll()
+        if text is None:
+            return True  # call again
+        view.get_buffer().set_text(text, -1)
+        dialog.set_response_sensitive(_COPY, True)
+        return False
+
+    source = GLib.timeout_add(_TURN_MILLISECONDS, turn)
+    while dialog.run() == _COPY:
+        Gtk.Clipboard.get_default(dialog.get_display()).set_text(poll() or "", -1)
+        Gtk.Clipboard.get_default(dialog.get_display()).store()
+    with contextlib.suppress(ValueError):
+        GLib.source_remove(source)
+    dialog.destroy()
+    handle_events()
 
 
 def handle_events() -> None:

@@ -17,8 +17,9 @@ def make_gimp(newer_debian: Path) -> Iterator[Callable[..., RemoteGimp]]:
     """Starts GIMPs and ends them."""
     started: list[RemoteGimp] = []
 
-    def make(program: list[str], display: str = "") -> RemoteGimp:
-        started.append(RemoteGimp(prepare(), newer_debian, program, display))
+    def make(program: list[str], display: str = "", folder: Path | None = None) -> RemoteGimp:
+        """folder : from `prepare`, which may have been changed; None makes one"""
+        started.append(RemoteGimp(folder or prepare(), newer_debian, program, display))
         return started[-1]
 
     yield make

@@ -45,7 +45,7 @@ def prepare(*, expose: bool = True) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="samovar-gimp-", dir="/tmp"))
     (folder / "profile").mkdir()
     (folder / "profile" / "gimprc").write_text(PROFILE)
-    plugin = install_gimp(folder / "profile" / "plug-ins")
+    (plugin,) = install_gimp(folder / "profile" / "plug-ins")
     if expose:
         _expose_identity(plugin)
     return folder

@@ -47,14 +47,17 @@ class Krita:
 
     def install(self) -> None:
         """The plug-in as a user gets it, and the driver beside it."""
-        plugins = self.home / ".local/share/krita/pykrita"
-        plugins.mkdir(parents=True)
-        install_krita(plugins)
-        shutil.copytree(HERE / "driver", plugins, dirs_exist_ok=True)
-        kritarc = self.home / ".config/kritarc"
-        set_enabled(kritarc, True)
-        kritarc.write_text(kritarc.read_text() + "enable_samovar_test_driver=true\n")
+        self.install_driver()
+        install_krita(self.plugin.parent)
+        set_enabled(self.home / ".config/kritarc", True)
         (self.home / ".config/kritashortcutsrc").write_text(f"[Shortcuts]\nsamovar_upscale={SHORTCUT}\n")
+
+    def install_driver(self) -> None:
+        """What plays scenarios, and nothing of ours that a user would have."""
+        shutil.copytree(HERE / "driver", self.plugin.parent)
+        kritarc = self.home / ".config/kritarc"
+        kritarc.parent.mkdir(parents=True, exist_ok=True)
+        kritarc.write_text("[python]\nenable_samovar_test_driver=true\n")
 
     @property
     def home(self) -> Path:

@@ -151,9 +151,9 @@ class Library:
 
     def _looked(self, reason: str) -> None:
         self._looking = False
-        if reason:
-            log.warning("new files in %s could not be looked at: %s", store.folder(), reason)
-            self._look_at += 60 * LOOK_SECONDS  # not again and again
+        if reason or store.has_new(SETTLED_SECONDS):  # what was found cannot be kept: not again and again
+            log.warning("new files in %s could not be looked at: %s", store.folder(), reason or "nothing was kept")
+            self._look_at += 60 * LOOK_SECONDS
 
     def _tell_offer(self) -> None:
         """To everybody, if it is not what was told last."""

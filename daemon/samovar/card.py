@@ -22,9 +22,9 @@ class WeightFile:
     distribution : name of the package as pip knows it; "" for the folder of models
     path : inside the package's site-packages folder, or inside the folder of models, with "/"; for ncnn the `.bin`,
         beside which the `.param` lies
-    sha256 : of the file at `path`
+    sha256 : of the file at `path`, or its first digits, of a file that is fetched
     url : where it can be fetched; "" where nowhere
-    size_bytes : of what is fetched
+    size_bytes : of what is fetched; 0 where nobody told
     """
 
     distribution: str
@@ -38,7 +38,8 @@ class WeightFile:
 class ModelCard:
     """One model.
 
-    network : module in `samovar.networks`; options : keyword arguments of its `build`
+    network : module in `samovar.networks`, "" for a model that waits for its operation
+    options, settings : keyword arguments of its `build`; those of a variant
     weights : variant -> file. Variant "" is the plain model, "noise0".."noise3" clean up as well
     scale : pixels out per pixel in, per axis
     receptive_field : input pixels of context that an output pixel needs on each side; a tile gets this much more
@@ -46,6 +47,7 @@ class ModelCard:
     speed : one of SPEEDS, on a processor
     commercial : whether what it makes may be sold, by its licence
     architecture : as its authors call it
+    memory_mb : for each megapixel that a tile sees, at the peak, in float32; 0 where nobody measured
     """
 
     id: str
@@ -64,6 +66,8 @@ class ModelCard:
     speed: str = "fast"
     commercial: bool = True
     architecture: str = ""
+    memory_mb: int = 0
+    settings: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def info(self, missing: Sequence[WeightFile] | None = None) -> ModelInfo:
         """The card as it travels in `Welcome`.

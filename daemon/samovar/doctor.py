@@ -245,7 +245,7 @@ def _models(problems: list[str]) -> Iterator[Facts]:
         state = "ok"
         for weight in each.weights.values():
             try:
-                (weight_files.read if weight.distribution else weight_files.checked)(weight)
+                weight_files.checked(weight)
             except ModelUnavailable as error:
                 state = "damaged or missing"
                 problems.append(f"model {each.id}: {error}")

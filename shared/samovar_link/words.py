@@ -11,7 +11,10 @@ def megabytes(size_bytes: int) -> str:
 
 def title(model: ModelInfo) -> str:
     """For a list, with what it would take to have it, if it is not here."""
-    return model.title if model.available else f"{model.title}, needs {megabytes(model.download_bytes)} download"
+    if model.available:
+        return model.title
+    size = f" {megabytes(model.download_bytes)}" if model.download_bytes else ""
+    return f"{model.title}, needs{size} download"
 
 
 def question(model: ModelInfo) -> str:
@@ -20,7 +23,7 @@ def question(model: ModelInfo) -> str:
     if not model.commercial:
         licence += " What it makes must not be sold."
     source = f"\nPublished at {model.source}" if model.source else ""
-    size = megabytes(model.download_bytes)
+    size = megabytes(model.download_bytes) if model.download_bytes else "some hundred MB"
     return f"{model.title} is not here yet: {size} have to be fetched once.\n\n{licence}{source}"
 
 

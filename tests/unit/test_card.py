@@ -18,28 +18,48 @@ FETCHED = [each for each in CATALOGUE if not each.embedded]
 @pytest.mark.parametrize("each", list(CATALOGUE), ids=lambda each: each.id)
 def test_a_card_is_complete(each: ModelCard) -> None:
     assert each.title and each.help and each.licence and each.source.startswith("https://")
-    assert importlib.util.find_spec(f"samovar.networks.{each.network}")
+    assert not each.network or importlib.util.find_spec(f"samovar.networks.{each.network}")
     assert each.weights and set(each.weights) - {""} == {f"noise{level}" for level in each.noise_levels}
     assert ("" in each.weights) == ("upscale" in each.operations or not each.noise_levels)
     assert each.speed in card.SPEEDS
-    assert all(len(bytes.fromhex(weight.sha256)) == 32 for weight in each.weights.values())
+    assert all(len(bytes.fromhex(weight.sha256)) in (4, 32) for weight in each.weights.values())
     assert each.receptive_field > 0 and each.scale > 0 and each.multiple > 0
     known = {known.id for known in operation.discover()}
-    assert set(each.operations) <= known
+    assert set(each.operations) <= known or not each.network
+    assert set(each.settings) <= set(each.weights)
 
 
 @pytest.mark.parametrize("each", FETCHED, ids=lambda each: each.id)
 def test_a_model_that_can_be_fetched_says_from_where_and_how_it_is_known(each: ModelCard) -> None:
     for weight in each.weights.values():
-        assert weight.url.startswith("https://") and weight.size_bytes > 1_000_000
+        assert weight.url.startswith("https://") and (not weight.size_bytes or weight.size_bytes > 1_000_000)
         assert weight.path == f"{each.id}/{weight.url.rsplit('/', 1)[1]}" and not weight.distribution
     assert each.architecture and each.receptive_field % each.multiple == 0
 
 
-def test_no_two_variants_share_a_file() -> None:
-    files = [weight.sha256 for each in CATALOGUE for weight in each.weights.values()]
+def test_no_two_variants_are_the_same() -> None:
+    files = [
+        (weight.sha256, str(each.settings.get(variant)))
+        for each in CATALOGUE
+        for variant, weight in each.weights.items()
+    ]
     assert len(files) == len(set(files))
-    assert sum(len(each.weights) for each in EMBEDDED) == 22
+    assert sum(len(each.weights) for each in EMBEDDED) == 26
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("each", EMBEDDED, ids=lambda each: each.id)
+def test_what_a_tile_takes_is_what_its_network_says(each: ModelCard) -> None:
+    from samovar import networks
+
+    assert networks.load(each, next(iter(each.weights))).tile_bytes == each.memory_mb
+
+
+def test_a_model_that_waits_for_its_operation_is_in_no_dialog() -> None:
+    ahead = [each for each in FETCHED if not each.network]
+    assert {each.architecture for each in ahead} == {"LaMa", "MI-GAN", "DDColor", "siggraph17", "VGG-19"}
+    offered = {id for each in operation.discover() for id in CATALOGUE.ids(each.id)}
+    assert not offered & {each.id for each in ahead}
 
 
 def test_a_default_model_came_with_the_installation_and_may_be_used_for_anything() -> None:

@@ -128,6 +128,30 @@ def test_a_prefix_of_the_digest_is_enough(get: Callable[..., Path]) -> None:
     assert get(sha256=DIGEST[:8]).read_bytes() == CONTENT
 
 
+def test_where_nobody_told_the_size_the_server_does(get: Callable[..., Path], server: Server) -> None:
+    def drop(request: Handler, start: int) -> None:
+        request.begin_part(start)
+        request.wfile.write(CONTENT[start : start + (1 << 20)])
+        request.hang_up()
+
+    server.answer(drop)
+    assert get(size_bytes=0).read_bytes() == CONTENT
+    get(size_bytes=0)
+    assert server.starts == [0, 1 << 20, 2 << 20]
+
+
+def test_a_server_that_tells_no_size_either_is_not_listened_to(get: Callable[..., Path], server: Server) -> None:
+    def endless(request: Handler, start: int) -> None:
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(CONTENT)
+        request.hang_up()
+
+    server.answer(endless)
+    with pytest.raises(ModelUnavailable, match="answers with a file of no known bytes"):
+        get(size_bytes=0)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_random_interruptions_end_with_the_right_file(server: Server, tmp_path: Path) -> None:

@@ -18,8 +18,20 @@ from samovar.worker.passage import Passage
 from samovar.worker.tiling import Tile, cut, for_network
 
 CATALOGUE = card.discover()
-EVERY = [(each.id, variant) for each in CATALOGUE if each.embedded for variant in each.weights]
-LIGHT = ["waifu2x/upconv7-art", "waifu2x/cunet-art", "waifu2x/cunet-clean", "realesr/animevideo-x4"]
+EVERY = [
+    (each.id, variant)
+    for each in CATALOGUE
+    for variant, weight in each.weights.items()
+    if each.embedded and weight.path.endswith(".bin")
+]
+"""Those that ncnn can run as well."""
+LIGHT = [
+    "waifu2x/upconv7-art",
+    "waifu2x/cunet-art",
+    "waifu2x/cunet-clean",
+    "realesr/animevideo-x4",
+    "ffdnet/photo-clean",
+]
 CUNETS = ["waifu2x/cunet-art", "waifu2x/cunet-clean"]
 
 

@@ -37,7 +37,9 @@ def tune(models: Sequence[str] = ()) -> Iterator[Outcome]:
 
     catalogue = card.discover()
     trials = Trials(runtimes.discover(), discovery.home() / runtimes.TRIALS_FILE)
-    for its in [catalogue.get(model) for model in models] or [each for each in catalogue if not each.missing()]:
+    for its in [catalogue.get(model) for model in models] or [
+        each for each in catalogue if each.network and not each.missing()
+    ]:
         for variant in its.weights:
             with torch.inference_mode():
                 findings = trials.measure(its, variant, lambda its=its, variant=variant: networks.load(its, variant))  # type: ignore[misc]

@@ -41,7 +41,7 @@ def list_models(operation: str | None, as_json: bool) -> None:
         click.echo(json.dumps({"models": [_facts(each) for each in cards], "refused": refused}))
         return
     rows = [
-        (each.id, ", ".join(each.operations), f"{each.scale}x", each.speed, state(each), _licence(each), each.title)
+        (each.id, _operations(each), f"{each.scale}x", each.speed, state(each), _licence(each), each.title)
         for each in sorted(cards, key=lambda each: (each.operations, each.id))
     ]
     table(
@@ -112,7 +112,7 @@ def _fetch(weight: WeightFile, label: str, shown: bool) -> None:
     source = download.Source(weight.url, weight.size_bytes, weight.sha256)
     with contextlib.ExitStack() as stack:
         told: download.Told = lambda have: None  # noqa: E731
-        if shown and sys.stderr.isatty():
+        if shown and weight.size_bytes and sys.stderr.isatty():
             bar = stack.enter_context(
                 click.progressbar(length=weight.size_bytes, label=label, file=sys.stderr, width=24)
             )
@@ -183,8 +183,13 @@ def state(each: ModelCard) -> str:
     return "installed" if any(weight.distribution for weight in each.weights.values()) else "here"
 
 
+def _operations(each: ModelCard) -> str:
+    return ", ".join(each.operations) + ("" if each.network else " (to come)")
+
+
 def _megabytes(weights: Iterable[WeightFile]) -> str:
-    return words.megabytes(sum(each.size_bytes for each in weights))
+    known = sum(each.size_bytes for each in weights)
+    return words.megabytes(known) if known else "a download"
 
 
 def _licence(each: ModelCard) -> str:
@@ -195,6 +200,7 @@ def _facts(each: ModelCard) -> dict[str, Any]:
     return {
         "id": each.id, "title": each.title, "help": each.help, "operations": list(each.operations),
         "architecture": each.architecture or each.network, "scale": each.scale,
+        "memory_mb_per_megapixel": each.memory_mb,
         "noise_levels": [str(level) for level in each.noise_levels], "speed": each.speed, "licence": each.licence,
         "commercial": each.commercial, "source": each.source, "available": not each.missing(),
         "download_bytes": sum(weight.size_bytes for weight in each.missing()),

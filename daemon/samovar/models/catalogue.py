@@ -20,7 +20,7 @@ context is a multiple of the pitch."""
 
 @dataclass(frozen=True)
 class _Entry:
-    """One line of the catalogue. sha256 : of the file at `url`"""
+    """One line of the catalogue. sha256 : of the file at `url`, or how it begins; size_bytes : 0 where nobody told"""
 
     id: str
     title: str
@@ -36,14 +36,14 @@ class _Entry:
     sha256: str
 
     def card(self) -> ModelCard:
-        multiple, context = GRIDS[self.architecture]
+        multiple, context = GRIDS.get(self.architecture, (1, 32))
         name = PurePosixPath(self.url).name
         return ModelCard(
             id=self.id,
             title=self.title,
             help=self.help,
             operations=(self.operation,),
-            network="foreign",
+            network="foreign" if self.architecture in GRIDS else "",
             weights={"": WeightFile("", f"{self.id}/{name}", self.sha256, self.url, self.size_bytes)},
             scale=self.scale,
             receptive_field=context,
@@ -128,4 +128,40 @@ _ENTRIES = (
     ),
 )  # fmt: skip
 
-CARDS = tuple(each.card() for each in _ENTRIES)
+_SANSTER = "https://github.com/Sanster/models/releases/download"
+
+_AHEAD = (
+    _Entry(
+        "lama/photo-fill", "Photos, large holes (big LaMa)", "Fills what was selected from what is around it.",
+        "inpaint", "LaMa", 1, "slow", "Apache-2.0", "https://github.com/advimman/lama",
+        f"{_SANSTER}/add_big_lama/big-lama.pt",
+        205669692, "344c77bbcb158f17dd143070d1e789f38a66c04202311ae3a258ef66667a9ea9",
+    ),
+    _Entry(
+        "migan/photo-fill", "Photos, quick (MI-GAN)", "Fills what was selected: small and quick.",
+        "inpaint", "MI-GAN", 1, "fast", "MIT", "https://github.com/Picsart-AI-Research/MI-GAN",
+        "https://huggingface.co/andraniksargsyan/migan/resolve/main/migan_pipeline_v2.onnx",
+        28079181, "6f1f3530a1a2324b19752018ce756088b07973cda8d7d890034ace5c8a48c40b",
+    ),
+    _Entry(
+        "ddcolor/photo-colour", "Photos, vivid (DDColor tiny)", "Colours gray photographs.",
+        "colorize", "DDColor", 1, "slow", "Apache-2.0", "https://github.com/piddnad/DDColor",
+        "https://huggingface.co/piddnad/ddcolor_paper_tiny/resolve/main/pytorch_model.bin",
+        0, "8a1277bc90a1bfbb6d2d83933a9a6bc821931879ca93e26e4fcec12165d41fce",
+    ),
+    _Entry(
+        "siggraph17/photo-colour", "Photos, led by strokes (siggraph17)", "Colours gray photographs, as strokes say.",
+        "colorize", "siggraph17", 1, "medium", "BSD-2-Clause", "https://github.com/richzhang/colorization",
+        "https://colorizers.s3.us-east-2.amazonaws.com/siggraph17-df00044c.pth",
+        136787426, "df00044c0a4d7c3edcecf6f75437ce346a66e7a42612d9b968e1a7e17dbc6f66",
+    ),
+    _Entry(
+        "vgg19/features", "Features of photographs (VGG-19)", "For textures after Gatys.",
+        "texture", "VGG-19", 1, "slow", "BSD-3-Clause", "https://github.com/pytorch/vision",
+        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+        0, "dcbb9e9d",
+    ),
+)  # fmt: skip
+"""For operations that are still to come: known, and to be fetched by who likes to, but in no dialog."""
+
+CARDS = (*(each.card() for each in _ENTRIES), *(each.card() for each in _AHEAD))

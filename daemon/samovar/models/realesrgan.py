@@ -26,6 +26,7 @@ CARDS = (
         licence=LICENCE,
         source=SOURCE,
         speed="fast",
+        memory_mb=650,
     ),
     ModelCard(
         id="realesrgan/anime-x4",
@@ -40,6 +41,7 @@ CARDS = (
         licence=LICENCE,
         source=SOURCE,
         speed="slow",
+        memory_mb=10000,
     ),
     ModelCard(
         id="realesrgan/photo-x4",
@@ -54,5 +56,6 @@ CARDS = (
         licence=LICENCE,
         source=SOURCE,
         speed="very slow",
+        memory_mb=10000,
     ),
 )

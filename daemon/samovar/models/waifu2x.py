@@ -45,6 +45,7 @@ CARDS = (
         licence=LICENCE,
         source=SOURCE,
         speed="medium",
+        memory_mb=3200,
     ),
     ModelCard(
         id="waifu2x/upconv7-art",
@@ -66,6 +67,7 @@ CARDS = (
         licence=LICENCE,
         source=SOURCE,
         speed="fast",
+        memory_mb=1600,
     ),
     ModelCard(
         id="waifu2x/upconv7-photo",
@@ -87,6 +89,7 @@ CARDS = (
         licence=LICENCE,
         source=SOURCE,
         speed="fast",
+        memory_mb=1600,
     ),
     ModelCard(
         id="waifu2x/cunet-clean",
@@ -109,5 +112,6 @@ CARDS = (
         licence=LICENCE,
         source=SOURCE,
         speed="medium",
+        memory_mb=1200,
     ),
 )

@@ -10,12 +10,17 @@ import contextlib
 import importlib
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from samovar.card import ModelCard
-from samovar.weights import files, ncnn
+from samovar.weights import files, ncnn, tensors
+from samovar_link.errors import ModelUnavailable
+
+_PLAIN = (".pth", ".safetensors")
+"""Files that hold tensors by name."""
 
 
 class Network(nn.Module):
@@ -125,14 +130,25 @@ def load(card: ModelCard, variant: str, device: str = "cpu") -> Network:
     module = importlib.import_module(f"samovar.networks.{card.network}")
     if hasattr(module, "open_file"):  # the file itself says what is in it
         return _ready(module.open_file(files.checked(weight)), device)
-    text, data = files.read(weight)
     with torch.device("meta"):
-        network: Network = module.build(**card.options)
+        network: Network = module.build(**card.options, **card.settings.get(variant, {}))
+    if weight.path.endswith(_PLAIN):
+        return _ready(_filled(network, files.checked(weight)), device)
+    text, data = files.read(weight)
     try:
         fill(network, ncnn.read(text, data))
     except ncnn.DamagedModel as error:
         raise files.unavailable(weight, f"{weight.path} of {weight.distribution}: {error}") from error
     return _ready(network, device)
+
+
+def _filled(network: Network, path: Path) -> Network:
+    """With the tensors of a file, which have the names of the network's own. Raises ModelUnavailable."""
+    try:
+        network.load_state_dict(tensors.read(path), assign=True)
+    except RuntimeError as error:
+        raise ModelUnavailable(f"{path} holds the weights of another network", "install Samovar again") from error
+    return network
 
 
 def _ready(network: Network, device: str) -> Network:

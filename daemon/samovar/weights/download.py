@@ -27,6 +27,8 @@ Told = Callable[[int], None]
 """Called with the bytes that are there, now and then, also while nothing comes; may raise to stop."""
 
 CHUNK_BYTES = 1 << 18
+MOST_BYTES = 4 << 30
+"""Of a file whose size only the server knows."""
 ATTEMPTS = 5
 """In a row that bring nothing new, before it is given up."""
 TIMEOUT = httpx.Timeout(20.0, connect=10.0)
@@ -41,7 +43,7 @@ class Source:
     """Where a file comes from, and how it is known.
 
     url : http or https; redirects are followed, for it is the digest that counts
-    size_bytes : exactly
+    size_bytes : exactly; 0 where only the server knows
     sha256 : hexadecimal, whole or its first 8 digits or more
     """
 
@@ -77,7 +79,8 @@ def fetch(
 def is_right(path: Path, source: Source) -> bool:
     """Whether a file is there and is the one."""
     try:
-        return path.stat().st_size == source.size_bytes and store.sha256(path).startswith(source.sha256)
+        right_size = source.size_bytes in (0, path.stat().st_size)
+        return right_size and store.sha256(path).startswith(source.sha256)
     except FileNotFoundError:
         return False
 
@@ -110,6 +113,7 @@ class _Fetching:
         self._source, self._target, self._told, self._sleep = source, target, told, sleep
         self._part = target.with_name(f".{target.name}.part")
         self._have = 0
+        self._size = source.size_bytes
         self._digest = hashlib.sha256()
         self._client = httpx.Client(
             follow_redirects=True, timeout=timeout,
@@ -145,7 +149,7 @@ class _Fetching:
                     self._count(chunk)
         except FileNotFoundError:
             pass
-        if self._have > self._source.size_bytes:
+        if self._size and self._have > self._size:
             self._start_over()
 
     def _start_over(self) -> None:
@@ -158,10 +162,10 @@ class _Fetching:
         self._told(self._have)
 
     def _is_right(self) -> bool:
-        return self._have == self._source.size_bytes and self._digest.hexdigest().startswith(self._source.sha256)
+        return self._have == self._size and self._digest.hexdigest().startswith(self._source.sha256)
 
     def _check_room(self) -> None:
-        missing = self._source.size_bytes - self._have
+        missing = max(0, self._size - self._have)
         free = shutil.disk_usage(self._target.parent).free
         if free < missing + _SPARE_BYTES:
             raise ModelUnavailable(
@@ -172,14 +176,14 @@ class _Fetching:
     def _complete(self) -> None:
         """Try until all bytes are there. Raises ModelUnavailable when several tries in a row brought nothing."""
         vain, most = 0, self._have
-        while self._have < self._source.size_bytes:
+        while not self._size or self._have < self._size:
             try:
                 self._receive()
             except (httpx.TransportError, _Broken) as error:
                 reason = str(error) or type(error).__name__
             else:
                 reason = "the connection ended early"
-            if self._have >= self._source.size_bytes:
+            if self._size and self._have >= self._size:
                 return
             vain, most = (0, self._have) if self._have > most else (vain + 1, most)
             if vain >= ATTEMPTS:
@@ -196,9 +200,10 @@ class _Fetching:
         headers = {"Range": f"bytes={self._have}-"} if self._have else {}
         with self._client.stream("GET", self._source.url, headers=headers) as response:
             self._check_status(response)
+            self._size = self._size or self._announced(response)
             with self._part.open("ab", buffering=0) as file:  # whoever ends this process ends it at no loss
                 for chunk in response.iter_raw():
-                    if self._have + len(chunk) > self._source.size_bytes:
+                    if self._have + len(chunk) > self._size:
                         break
                     file.write(chunk)
                     self._count(chunk)
@@ -225,6 +230,14 @@ class _Fetching:
         else:
             raise self._wrong(response, f"{status} {response.reason_phrase}")
 
+    def _announced(self, response: httpx.Response) -> int:
+        """The size of the whole file, as the server tells it."""
+        length = response.headers.get("Content-Length", "")
+        size_bytes = self._have + int(length) if length.isdigit() else 0
+        if not 0 < size_bytes <= MOST_BYTES:
+            raise self._wrong(response, f"a file of {length or 'no known'} bytes")
+        return size_bytes
+
     def _wrong(self, response: httpx.Response, what: str) -> ModelUnavailable:
         self._part.unlink(missing_ok=True)
         return ModelUnavailable(
@@ -236,7 +249,7 @@ class _Fetching:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             self._part.unlink(missing_ok=True)
             raise ModelUnavailable(
-                f"the disk is full: {self._target.name} needs {self._source.size_bytes / 1e6:.0f} MB at "
+                f"the disk is full: {self._target.name} needs {self._size / 1e6:.0f} MB at "
                 f"{self._target.parent}", "nothing was kept; make room and try again",
             ) from error  # fmt: skip
         raise error

@@ -89,6 +89,8 @@ def run(models: Sequence[str] = ()) -> Iterator[Outcome]:
     """Test the models asked for, all that are here if none. Raises BadRequest for an unknown one."""
     catalogue = card.discover()
     for each in [catalogue.get(model) for model in models] or [each for each in catalogue if not each.missing()]:
+        if not each.network:
+            continue
         for variant in each.weights:
             began = time.perf_counter()
             try:

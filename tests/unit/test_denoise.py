@@ -154,14 +154,14 @@ def test_a_jpeg_of_the_drawing_gains_three_decibels(laboratory: Laboratory, leve
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("level", "sigma", "least"), [(0, 5, 39.0), (1, 10, 36.0), (2, 20, 33.0), (3, 40, 30.0)])
+@pytest.mark.parametrize(("level", "sigma", "least"), [(0, 5, 39.0), (1, 10, 36.0), (2, 20, 33.0), (3, 40, 28.8)])
 def test_grain_of_a_photograph_goes_as_the_level_says(
     laboratory: Laboratory, level: int, sigma: float, least: float
 ) -> None:
-    """Measured when this was written: 39.8, 36.7, 33.6 and 30.7 dB, of 34.1, 28.1, 22.1 and 16.1 with the noise."""
+    """Measured when this was written: 39.7, 36.6, 33.2 and 29.3 dB, of 34.2, 28.2, 22.3 and 16.8 with the noise."""
     from skimage import data
 
     photo = data.astronaut()[:192, 150:342].astype(np.float32) / 255
-    noisy = photo + np.random.default_rng(0).normal(0, sigma / 255, photo.shape).astype(np.float32)
-    made = clean(laboratory, noisy, model="ffdnet/photo-clean", noise=level)
+    grain = np.random.default_rng(0).normal(0, sigma / 255, photo.shape).astype(np.float32)
+    made = clean(laboratory, np.clip(photo + grain, 0, 1), model="ffdnet/photo-clean", noise=level)
     assert -10 * np.log10(np.square(made - photo).mean()) >= least

@@ -13,7 +13,12 @@ PATIENCE_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one set of weights, as `worker.selftest` tells it. model : "" where the tests themselves broke off"""
+    """Of one set of weights, as `worker.selftest` tells it.
+
+    model : "" where the tests themselves broke off
+    levels : the largest difference from what the model should give, of 255; None where none is kept
+    fault : what is wrong, "" for nothing
+    """
 
     model: str
     variant: str = ""

@@ -69,7 +69,7 @@ class Fetching:
         if isinstance(message, Refused) and message.kind == "Pull":
             self._end(str(remote_error(message.code, message.message, message.hint)), False)
         elif isinstance(message, Pulling) and message.model == self._model.id:
-            self.fraction = message.have_bytes / max(1, message.total_bytes)
+            self.fraction = words.share(message)
             self.stage = words.amount(message)
             self._progressed()
         elif isinstance(message, Pulled) and message.model == self._model.id and not message.stopped:

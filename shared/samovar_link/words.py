@@ -28,5 +28,12 @@ def question(model: ModelInfo) -> str:
 
 
 def amount(pulling: Pulling) -> str:
-    """How much of a model is here, "12 of 64 MB"."""
+    """How much of a model is here, "12 of 64 MB"; "12 MB" where nobody told of how much."""
+    if not pulling.total_bytes:
+        return megabytes(pulling.have_bytes)
     return f"{megabytes(pulling.have_bytes).removesuffix(' MB')} of {megabytes(pulling.total_bytes)}"
+
+
+def share(pulling: Pulling) -> float:
+    """The same as a fraction, 0..1; 0 where nobody told of how much."""
+    return min(1.0, pulling.have_bytes / pulling.total_bytes) if pulling.total_bytes else 0.0

@@ -100,8 +100,7 @@ def _pull_for_a_program(its: ModelCard) -> None:
 
     try:
         for weight in missing:
-            source = download.Source(weight.url, weight.size_bytes, weight.sha256)
-            download.fetch(source, store.folder() / weight.path, told)
+            _download(weight, told)
             behind += weight.size_bytes
     except ModelUnavailable as error:
         click.echo(json.dumps({"code": error.code, "message": error.message, "hint": error.hint}))
@@ -109,7 +108,6 @@ def _pull_for_a_program(its: ModelCard) -> None:
 
 
 def _fetch(weight: WeightFile, label: str, shown: bool) -> None:
-    source = download.Source(weight.url, weight.size_bytes, weight.sha256)
     with contextlib.ExitStack() as stack:
         told: download.Told = lambda have: None  # noqa: E731
         if shown and weight.size_bytes and sys.stderr.isatty():
@@ -117,7 +115,12 @@ def _fetch(weight: WeightFile, label: str, shown: bool) -> None:
                 click.progressbar(length=weight.size_bytes, label=label, file=sys.stderr, width=24)
             )
             told = lambda have: bar.update(have - bar.pos)  # noqa: E731
-        download.fetch(source, store.folder() / weight.path, told)
+        _download(weight, told)
+
+
+def _download(weight: WeightFile, told: download.Told) -> None:
+    source = download.Source(weight.url, weight.size_bytes, weight.sha256)
+    download.fetch(source, store.folder() / weight.path, told)
 
 
 @models.command()

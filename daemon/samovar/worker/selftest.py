@@ -15,7 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from samovar import card, models, networks, runtimes
 from samovar.card import ModelCard
+from samovar.checkup import Outcome
 from samovar.worker.image import Image
 from samovar_link.errors import ModelUnavailable, RemoteError
 
@@ -30,18 +31,6 @@ GRID = 4
 TOLERANCE = 2
 """Levels of 255 by which a part may differ: all processors round, and add in an order of their own."""
 ANSWERS = Path(models.__file__).with_name("answers.json")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Of one set of weights. `fault` says what is wrong, "" for nothing; `levels` is the largest difference from the
-    answer, None where none is kept."""
-
-    model: str
-    variant: str
-    seconds: float = 0.0
-    levels: int | None = None
-    fault: str = ""
 
 
 def answer(result: Image) -> list[int]:

@@ -64,8 +64,7 @@ def fetch(client: Client, model: ModelInfo, meter: Meter) -> None:
                 if isinstance(message, Refused) and message.kind == "Pull":
                     raise remote_error(message.code, message.message, message.hint)
                 if isinstance(message, Pulling):
-                    fraction = message.have_bytes / max(1, message.total_bytes)
-                    meter.show(Progress("", fraction, f"fetching {words.amount(message)}"))
+                    meter.show(Progress("", words.share(message), f"fetching {words.amount(message)}"))
                 if isinstance(message, Pulled):
                     return
     except Stopped:

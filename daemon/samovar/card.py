@@ -42,8 +42,11 @@ class ModelCard:
     options, settings : keyword arguments of its `build`; those of a variant
     weights : variant -> file. Variant "" is the plain model, "noise0".."noise3" clean up as well
     scale : pixels out per pixel in, per axis
-    receptive_field : input pixels of context that an output pixel needs on each side; a tile gets this much more
+    receptive_field : input pixels of context that an output pixel needs on each side; a tile gets this much more; 0 for
+        a whole one
     multiple : sides of the padded input must be a multiple of this
+    whole : its network takes pictures uncut and in a way of its own, which only its operation knows; so there are no
+        tiles of it, no trial of runtimes, no self-test
     speed : one of SPEEDS, on a processor
     commercial : whether what it makes may be sold, by its licence
     architecture : as its authors call it
@@ -67,6 +70,7 @@ class ModelCard:
     commercial: bool = True
     architecture: str = ""
     memory_mb: int = 0
+    whole: bool = False
     settings: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def info(self, missing: Sequence[WeightFile] | None = None) -> ModelInfo:
@@ -80,6 +84,11 @@ class ModelCard:
             available=not missing, download_bytes=sum(each.size_bytes for each in missing), speed=self.speed,
             commercial=self.commercial, source=self.source,
         )  # fmt: skip
+
+    @property
+    def tiled(self) -> bool:
+        """Whether anybody can send a picture through it, tile by tile."""
+        return bool(self.network) and not self.whole
 
     @property
     def embedded(self) -> bool:

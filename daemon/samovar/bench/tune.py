@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from samovar import card, networks, runtimes
 from samovar.worker.trial import Finding, Trials
 from samovar_link import discovery
+from samovar_link.errors import BadRequest
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Outcome:
 
 
 def tune(models: Sequence[str] = ()) -> Iterator[Outcome]:
-    """Measure the models asked for, all if none, in all their variants. Raises BadRequest for an unknown one.
+    """Measure the models asked for, all if none, in all their variants.
+
+    Raises BadRequest for one that is unknown, or takes whole pictures and so has no choice of runtimes.
 
     A worker that runs keeps to what it has found; the next one does as is found here.
     """
@@ -37,9 +40,13 @@ def tune(models: Sequence[str] = ()) -> Iterator[Outcome]:
 
     catalogue = card.discover()
     trials = Trials(runtimes.discover(), discovery.home() / runtimes.TRIALS_FILE)
-    for its in [catalogue.get(model) for model in models] or [
-        each for each in catalogue if each.network and not each.missing()
-    ]:
+    chosen = [catalogue.get(model) for model in models] or [
+        each for each in catalogue if each.tiled and not each.missing()
+    ]
+    for its in chosen:
+        if not its.tiled:
+            raise BadRequest.field("model", its.id, "models that work in tiles")
+    for its in chosen:
         for variant in its.weights:
             with torch.inference_mode():
                 findings = trials.measure(its, variant, lambda its=its, variant=variant: networks.load(its, variant))  # type: ignore[misc]

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from samovar import card, checkup, install
+from samovar import card, checkup, install, operation
 from samovar.card import ModelCard, WeightFile
 from samovar.weights import download, files, store
 from samovar_link import words
@@ -187,7 +187,8 @@ def state(each: ModelCard) -> str:
 
 
 def _operations(each: ModelCard) -> str:
-    return ", ".join(each.operations) + ("" if each.network else " (to come)")
+    there = {each.id for each in operation.discover()}
+    return ", ".join(name if name in there else f"{name} (to come)" for name in each.operations)
 
 
 def _megabytes(weights: Iterable[WeightFile]) -> str:

@@ -10,14 +10,12 @@ import contextlib
 import importlib
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from samovar.card import ModelCard
+from samovar.card import ModelCard, WeightFile
 from samovar.weights import files, ncnn, tensors
-from samovar_link.errors import ModelUnavailable
 
 _PLAIN = (".pth", ".safetensors")
 """Files that hold tensors by name."""
@@ -35,6 +33,7 @@ class Network(nn.Module):
     traceable : whether a unit does the same at any size, with nothing in it that depends on the size it was seen at
     precise : layers whose output is added to the picture or is the result; a runtime of fewer digits leaves them as
         they are, so that flat areas keep their level
+    aside : how names in its file begin that it has no use for
     """
 
     tile: int = 256
@@ -42,10 +41,19 @@ class Network(nn.Module):
     units: tuple[str, ...] = ()
     traceable: bool = True
     precise: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
+
+    def size_bytes(self) -> int:
+        """Of its weights, in memory."""
+        return sum(each.numel() * each.element_size() for each in (*self.parameters(), *self.buffers()))
 
     def try_out(self, x: Tensor) -> None:
         """Call every unit at least once."""
         self(x)
+
+
+class WholeNetwork(Network):
+    """A network that only its operation calls, uncut, as its own `forward` says; its card says `whole`."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,7 @@ class StagedNetwork(Network):
         raise NotImplementedError
 
 
+@torch.inference_mode(False)  # weights made in it would let nobody through who wants gradients
 def load(card: ModelCard, variant: str, device: str = "cpu") -> Network:
     """The network of a card with the weights of a variant, ready to run.
 
@@ -133,7 +142,7 @@ def load(card: ModelCard, variant: str, device: str = "cpu") -> Network:
     with torch.device("meta"):
         network: Network = module.build(**card.options, **card.settings.get(variant, {}))
     if weight.path.endswith(_PLAIN):
-        return _ready(_filled(network, files.checked(weight)), device)
+        return _ready(_filled(network, weight), device)
     text, data = files.read(weight)
     try:
         fill(network, ncnn.read(text, data))
@@ -142,12 +151,14 @@ def load(card: ModelCard, variant: str, device: str = "cpu") -> Network:
     return _ready(network, device)
 
 
-def _filled(network: Network, path: Path) -> Network:
+def _filled(network: Network, weight: WeightFile) -> Network:
     """With the tensors of a file, which have the names of the network's own. Raises ModelUnavailable."""
+    path = files.checked(weight)
+    found = {name: each for name, each in tensors.read(path).items() if not str(name).startswith(network.aside)}
     try:
-        network.load_state_dict(tensors.read(path), assign=True)
-    except RuntimeError as error:
-        raise ModelUnavailable(f"{path} holds the weights of another network", "install Samovar again") from error
+        network.load_state_dict(found, assign=True)
+    except (RuntimeError, AttributeError) as error:  # the latter where names are no words
+        raise files.unavailable(weight, f"{path} holds the weights of another network") from error
     return network
 
 

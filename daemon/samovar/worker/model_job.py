@@ -145,6 +145,8 @@ class ModelJob:
         card = self.card(model)
         if variant not in card.weights:
             raise BadRequest.field(f"variant of {model}", variant, ", ".join(repr(each) for each in card.weights))
+        if not card.tiled:
+            raise TypeError(f"{model} takes whole pictures: {self.run.operation} has to call it itself")
         self.progress(0.0, stage if (model, variant) in self.used else "loading")
         self.used.setdefault((model, variant), card)
         first = self._lease(card, variant)

@@ -50,7 +50,8 @@ class _Entry:
 class Pool:
     """load : (card, variant, device) -> network; clock : seconds that never go back
 
-    choose : which runtime a model runs on here; plain : the one that is always right, for when another fails
+    choose : which runtime a model runs on here; plain : the one that is always right, for when another fails, and for
+        what takes whole pictures
     budget_bytes : of weights held; beyond it goes what was not used for longest, unless it is in use
     """
 
@@ -89,7 +90,7 @@ class Pool:
         """
         began = self._clock()
         loads = functools.partial(self._load, card, variant, self.device)
-        runtime = self._plain if plain else self._choose(card, variant, loads, exact, check)
+        runtime = self._plain if plain or card.whole else self._choose(card, variant, loads, exact, check)
         entry = self._entries.get((card.id, variant, runtime.id))
         if entry is None:
             entry = self._loaded(card, variant, runtime)
@@ -105,7 +106,7 @@ class Pool:
 
     def _loaded(self, card: ModelCard, variant: str, runtime: Runtime) -> _Entry:
         network = self._load(card, variant, self.device)
-        size_bytes = sum(each.numel() * each.element_size() for each in (*network.parameters(), *network.buffers()))
+        size_bytes = network.size_bytes()
         entry = _Entry(Leased(runtime.prepare(network), runtime), size_bytes)
         self._make_room(size_bytes)
         self._entries[card.id, variant, runtime.id] = entry

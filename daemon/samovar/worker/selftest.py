@@ -75,10 +75,13 @@ def result_of(its: ModelCard, variant: str) -> Tensor:
 
 
 def run(models: Sequence[str] = ()) -> Iterator[Outcome]:
-    """Test the models asked for, all that are here if none. Raises BadRequest for an unknown one."""
+    """Test the models asked for, all that are here if none; nothing can be said of those that are not tiled.
+
+    Raises BadRequest for an unknown one.
+    """
     catalogue = card.discover()
     for each in [catalogue.get(model) for model in models] or [each for each in catalogue if not each.missing()]:
-        if not each.network:
+        if not each.tiled:
             continue
         for variant in each.weights:
             began = time.perf_counter()

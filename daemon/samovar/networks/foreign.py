@@ -33,13 +33,15 @@ OTHERS = (64, 64)
 SMALL_PITCH = 4
 """Of networks of convolutions alone."""
 EXTRA = "pip install 'samovar[models]'"
+MORE = "spandrel_extra_arches"
+"""Further architectures for spandrel, of many licences: used where the user has installed them."""
 
 
 @dataclass(frozen=True)
 class Description:
     """What a file turned out to hold.
 
-    purpose : "SR", "Restoration", "FaceSR" or "Inpainting", spandrel's words
+    purpose : "SR", "Restoration", "FaceSR" or "Inpainting", spandrel's words; "Colorization" for gray to colour
     multiple : that sides of what the network sees, and tiles' places, have to be multiples of
     context : pixels around a tile
     parameters : how many numbers it was trained in
@@ -95,18 +97,19 @@ class _Padded(nn.Module):
 
 def describe(path: Path) -> Description:
     """What the file holds. Raises ModelUnavailable if that is no model that can be used."""
-    return _description(_recognised(path))
+    return _description(recognised(path))
 
 
 def open_file(path: Path) -> Network:
     """The network in the file, ready to run. Raises ModelUnavailable."""
-    descriptor = _recognised(path)
+    descriptor = recognised(path)
     found = _description(descriptor)
     descriptor.model.eval()
     return Foreign(_Padded(descriptor), found.channels, found.scale, found.context, found.multiple <= SMALL_PITCH)
 
 
-def _recognised(path: Path) -> Any:
+def recognised(path: Path) -> Any:
+    """spandrel's descriptor of what the file holds. Raises ModelUnavailable."""
     spandrel = _spandrel()
     content = tensors.read(path)
     try:
@@ -131,7 +134,7 @@ def _description(descriptor: Any) -> Description:
     multiple = math.lcm(pitch, descriptor.size_requirements.multiple_of)
     return Description(
         architecture=descriptor.architecture.name,
-        purpose=descriptor.purpose,
+        purpose=descriptor.purpose if descriptor.input_channels == descriptor.output_channels else "Colorization",
         scale=descriptor.scale,
         channels=descriptor.input_channels,
         multiple=multiple,
@@ -149,9 +152,16 @@ def _spandrel() -> Any:
     """The library. Raises ModelUnavailable if it is not installed."""
     _stand_in_for_torchvision()
     try:
-        return importlib.import_module("spandrel")
+        spandrel = importlib.import_module("spandrel")
     except ModuleNotFoundError as error:
         raise ModelUnavailable(f"models of your own need the package {error.name}", f"run: {EXTRA}") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # one of them is written in what torch gives up
+            importlib.import_module(MORE).install(ignore_duplicates=True)
+    except ImportError as error:
+        log.debug("no further architectures (%s)", error)
+    return spandrel
 
 
 def _stand_in_for_torchvision() -> None:

@@ -13,6 +13,8 @@ from samovar_link.errors import BadRequest
 CATALOGUE = card.discover()
 EMBEDDED = [each for each in CATALOGUE if each.embedded]
 FETCHED = [each for each in CATALOGUE if not each.embedded]
+TO_COME = {"inpaint", "colorize", "texture"}
+"""Operations whose models are known ahead of them."""
 
 
 @pytest.mark.parametrize("each", list(CATALOGUE), ids=lambda each: each.id)
@@ -23,9 +25,9 @@ def test_a_card_is_complete(each: ModelCard) -> None:
     assert ("" in each.weights) == ("upscale" in each.operations or not each.noise_levels)
     assert each.speed in card.SPEEDS
     assert all(len(bytes.fromhex(weight.sha256)) in (4, 32) for weight in each.weights.values())
-    assert each.receptive_field > 0 and each.scale > 0 and each.multiple > 0
+    assert (each.receptive_field > 0) != each.whole and each.scale > 0 and each.multiple > 0
     known = {known.id for known in operation.discover()}
-    assert set(each.operations) <= known or not each.network
+    assert set(each.operations) <= known | (TO_COME if each.whole else set())
     assert set(each.settings) <= set(each.weights)
 
 
@@ -55,11 +57,27 @@ def test_what_a_tile_takes_is_what_its_network_says(each: ModelCard) -> None:
     assert networks.load(each, next(iter(each.weights))).tile_bytes == each.memory_mb
 
 
+def test_every_model_has_a_network() -> None:
+    assert {each.id for each in CATALOGUE if not each.network} <= {"lama/photo-fill"}
+    whole = {each.id: (each.network, each.multiple) for each in CATALOGUE if each.whole and each.network}
+    assert whole.items() >= {
+        "siggraph17/photo-colour": ("siggraph17", 8), "ddcolor/photo-colour": ("ddcolor", 1),
+        "migan/photo-fill": ("onnx_pipeline", 1), "vgg19/features": ("vgg19", 1),
+    }.items()  # fmt: skip
+
+
 def test_a_model_that_waits_for_its_operation_is_in_no_dialog() -> None:
-    ahead = [each for each in FETCHED if not each.network]
-    assert {each.architecture for each in ahead} == {"LaMa", "MI-GAN", "DDColor", "siggraph17", "VGG-19"}
-    offered = {id for each in operation.discover() for id in CATALOGUE.ids(each.id)}
-    assert not offered & {each.id for each in ahead}
+    there = {each.id for each in operation.discover()}
+    waiting = {each.id for each in CATALOGUE if not set(each.operations) & there}
+    assert waiting <= {each.id for each in CATALOGUE if each.whole}
+    shown = {info.default for each in operation.discover() for info in each.info().parameters if info.kind == "model"}
+    shown |= {id for each in there for id in CATALOGUE.ids(each)}
+    assert not shown & waiting
+
+
+def test_operations_that_work_in_tiles_offer_only_what_is_tiled() -> None:
+    for each in ("upscale", "denoise"):
+        assert all(CATALOGUE.get(id).tiled for id in CATALOGUE.ids(each))
 
 
 def test_a_default_model_came_with_the_installation_and_may_be_used_for_anything() -> None:

@@ -1,6 +1,7 @@
 """Models that can be fetched: `samovar models pull`. Each with its size and sha256, so that nothing else gets its name.
 
-Their networks are run as those of the user's own files (see `networks.foreign`).
+Those that enlarge or clean are run as the user's own files are (see `networks.foreign`); those that take whole pictures
+have a network each.
 """
 
 from __future__ import annotations
@@ -16,6 +17,13 @@ GRIDS = {
 }  # fmt: skip
 """Architecture, by spandrel's id -> (pitch of the grid that the network sees, context around a tile), in pixels; the
 context is a multiple of the pitch."""
+WHOLE = {
+    "DDColor": ("ddcolor", 1),
+    "MI-GAN": ("onnx_pipeline", 1),
+    "siggraph17": ("siggraph17", 8),
+    "VGG-19": ("vgg19", 1),
+}
+"""Architecture that takes whole pictures -> (its network, what their sides must be multiples of)."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +44,19 @@ class _Entry:
     sha256: str
 
     def card(self) -> ModelCard:
-        multiple, context = GRIDS.get(self.architecture, (1, 32))
+        whole = self.architecture not in GRIDS
+        if whole:
+            network, multiple = WHOLE.get(self.architecture, ("", 1))
+            context = 0
+        else:
+            network, (multiple, context) = "foreign", GRIDS[self.architecture]
         name = PurePosixPath(self.url).name
         return ModelCard(
             id=self.id,
             title=self.title,
             help=self.help,
             operations=(self.operation,),
-            network="foreign" if self.architecture in GRIDS else "",
+            network=network,
             weights={"": WeightFile("", f"{self.id}/{name}", self.sha256, self.url, self.size_bytes)},
             scale=self.scale,
             receptive_field=context,
@@ -52,6 +65,7 @@ class _Entry:
             source=self.source,
             speed=self.speed,
             architecture=self.architecture,
+            whole=whole,
         )
 
 

@@ -59,13 +59,43 @@ def param(
 
 
 @dataclasses.dataclass(frozen=True)
+class Edge:
+    """How a mask becomes a hole.
+
+    grow : pixels by which it is widened; margin : pixels around that which may change, too, to meet the picture
+    fade : over how many of the margin's outer pixels the change fades
+    """
+
+    grow: int = 0
+    margin: int = 0
+    fade: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Filling:
+    """Of an operation that makes what is in the mask anew from what is around it.
+
+    edge : (params, diagonal of the mask in pixels) -> how the mask is widened
+    context : (params, longer side of a part of the mask) -> pixels around it that are seen
+    variants : params -> how many results are wanted, each from another seed
+    """
+
+    edge: Callable[[Any, float], Edge]
+    context: Callable[[Any, int], int]
+    variants: Callable[[Any], int]
+
+
+@dataclasses.dataclass(frozen=True)
 class Operation:
     """A declared operation.
 
-    function : (image: Image, params, job) -> Image; of a `raw` operation (rasters, params, job) -> rasters, which gets
-        pixels as they came, for measuring the way to the worker
+    function : (image: Image, params, job) -> Image. Of one that fills: (image, alpha, hole: Hole, params, job) ->
+        (image, alpha), where alpha is None unless it varies and so has to be filled, too. Of a `raw` one: (rasters,
+        params, job) -> rasters, which gets pixels as they came, for measuring the way to the worker
     output_size : (width, height, params) of the result, for the check before anything is allocated; None keeps the size
     check : raises BadRequest for a combination of parameters that the ranges alone do not exclude
+    filling : set if the operation makes anew what is in its mask
+    random : whether another seed gives another result
     weights : (params, catalogue) -> the (model, variant) pairs that a run applies, to have them loaded beforehand
     """
 
@@ -80,6 +110,8 @@ class Operation:
     weights: Callable[[Any, Catalogue], Sequence[tuple[str, str]]] | None = None
     raw: bool = False
     hidden: bool = False
+    filling: Filling | None = None
+    random: bool = False
 
     @property
     def optional_roles(self) -> tuple[str, ...]:
@@ -91,6 +123,7 @@ class Operation:
         return OperationInfo(
             self.id, self.title, self.help, self.roles, _parameters(self.params),
             resizes=self.output_size is not None, hidden=self.hidden, optional_roles=self.optional_roles,
+            random=self.random,
         )  # fmt: skip
 
     def parse(self, values: Mapping[str, Value], models: Iterable[str]) -> Any:

@@ -112,7 +112,9 @@ class OperationInfo:
 
     `resizes` says that the result may have another size than the layer. Of the `optional_roles`, "mask" is gray, placed
     by its x and y beside the layer, and says how much of the result is taken (0 outside it): where it is 0, the layer's
-    pixels come back to the bit.
+    pixels come back to the bit. Among the `roles`, it says what is to be made anew.
+
+    random : `Run.seed` decides the result, so that another one is worth asking for
     """
 
     id: str
@@ -123,6 +125,7 @@ class OperationInfo:
     resizes: bool = False
     hidden: bool = False
     optional_roles: tuple[str, ...] = ()
+    random: bool = False
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ GRIDS = {
 context is a multiple of the pitch."""
 WHOLE = {
     "DDColor": ("ddcolor", 1),
+    "LaMa": ("lama", 8),
     "MI-GAN": ("onnx_pipeline", 1),
     "siggraph17": ("siggraph17", 8),
     "VGG-19": ("vgg19", 1),

@@ -56,6 +56,17 @@ class WholeNetwork(Network):
     """A network that only its operation calls, uncut, as its own `forward` says; its card says `whole`."""
 
 
+class HoleNetwork(WholeNetwork):
+    """A network that fills holes.
+
+    forward : image (1, 3, h, w) float32, 0..1, sRGB-encoded, hole (1, 1, h, w) float32, 1 where to fill, 0 elsewhere ->
+        (1, 3, h, w), a picture of which only the hole is of use
+    working_side : pixels of the longer side up to which it sees structure as it was trained to
+    """
+
+    working_side: int = 512
+
+
 @dataclass(frozen=True)
 class Pooling:
     """A place where a network takes means over the whole picture.

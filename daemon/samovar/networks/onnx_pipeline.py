@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from samovar.networks import Network, WholeNetwork
+from samovar.networks import HoleNetwork, Network
 from samovar_link.errors import ModelUnavailable
 
 Bytes = npt.NDArray[np.uint8]
@@ -60,7 +60,7 @@ class Opened:
     run: Run
 
 
-class OnnxPipeline(WholeNetwork):
+class OnnxPipeline(HoleNetwork):
     """file_bytes : of the file, which is about what its weights take in memory"""
 
     def __init__(self, run: Run, file_bytes: int) -> None:

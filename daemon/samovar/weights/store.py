@@ -32,7 +32,8 @@ OWN = "own/"
 """Begins the id of a model of the user's own."""
 EXAMINE_SECONDS = 300
 _CHUNK_BYTES = 1 << 20
-_OPERATIONS = {"SR": "upscale", "Restoration": "denoise"}
+_OPERATIONS = {"SR": ("upscale", "foreign"), "Restoration": ("denoise", "foreign"), "Inpainting": ("inpaint", "lama")}
+"""Purpose, in spandrel's words -> operation, network."""
 _known: tuple[tuple[Path, int], tuple[ModelCard, ...]] | None = None
 
 
@@ -121,15 +122,18 @@ def _cards() -> Iterator[ModelCard]:
 
 
 def _card(path: Path, found: Finding) -> ModelCard:
+    operation, network = _OPERATIONS[found.purpose]
+    whole = operation == "inpaint"
     return ModelCard(
         id=own_id(path),
         title=f"{path.stem} ({found.architecture})",
         help=f"Your own: {found.architecture}, {found.parameters / 1e6:.1f} million numbers.",
-        operations=(_OPERATIONS[found.purpose],),
-        network="foreign",
+        operations=(operation,),
+        network=network,
+        whole=whole,
         weights={"": WeightFile("", path.name, found.sha256)},
         scale=found.scale,
-        receptive_field=found.context,
+        receptive_field=0 if whole else found.context,
         multiple=found.multiple,
         licence="",
         source="",

@@ -149,12 +149,12 @@ class Engine:
 
         loaded_before, paused_before = pool.load_seconds, job.paused_seconds
         with torch.inference_mode(), ModelJob(job, self._catalogue, pool, self._cache) as work:
-            raster, memory = layer.run(operation, params, work, frames, job.allocate)
+            images, results = layer.run(operation, params, work, frames, job.allocate)
         load += pool.load_seconds - loaded_before
         pool.load_seconds = loaded_before  # so that a job for which this one goes ahead does not count it
         compute = self._clock() - began - load - (job.paused_seconds - paused_before)
         seconds = Seconds(load=load, compute=compute)
-        return Result({operation.roles[0]: raster}, [memory], self._report(work, seconds))
+        return Result(images, results, self._report(work, seconds))
 
     def _ready_pool(self) -> tuple[Pool, float]:
         """The pool, and the seconds that importing torch for it took just now."""
@@ -179,7 +179,7 @@ class Engine:
         model = sha256 = ""
         if work.used:
             (model, variant), card = next(iter(work.used.items()))
-            sha256 = card.weights[variant].sha256
+            sha256 = card.weights[variant].sha256 if variant in card.weights else ""
         runtime, _, dtype = work.runtime.partition(" ")
         return Report(
             work.device, runtime, dtype, model, sha256, Tiles(work.tiles, work.cached), seconds, tuple(work.retries)

@@ -108,8 +108,12 @@ def write(image: Image, alpha: Alpha | None, target: npt.NDArray[np.generic], ra
     """Colour and alpha (None: opaque) into an array (H, W, C) of pixels of a raster's kind."""
     write_colour(image, target, raster)
     if has_alpha(raster):
-        opacity = torch.ones(image.shape[-2:]) if alpha is None else alpha[0, 0]
-        _write_plane(opacity, target[..., -1], raster.dtype)
+        write_alpha(torch.ones((1, 1, *image.shape[-2:])) if alpha is None else alpha, target, raster)
+
+
+def write_alpha(alpha: Alpha, target: npt.NDArray[np.generic], raster: Raster) -> None:
+    """The alpha into an array (H, W, C) of pixels of a raster's kind; not into its colour."""
+    _write_plane(alpha[0, 0], target[..., -1], raster.dtype)
 
 
 def write_colour(image: Image, target: npt.NDArray[np.generic], raster: Raster, where: Tensor | None = None) -> None:

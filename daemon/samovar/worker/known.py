@@ -66,7 +66,7 @@ class Known:
         channels : of the picture; the mean of all, if it has one
         """
         output = output.float()
-        _check(output, brightest)
+        check(output, brightest)
         output = output.clamp(0, 1)
         if channels == 1:
             output = output.mean(1, keepdim=True)
@@ -95,7 +95,8 @@ class Known:
         return torch.from_numpy(array.astype(np.float32)).mul_(1 / self._levels)
 
 
-def _check(output: Tensor, brightest: float) -> None:
+def check(output: Tensor, brightest: float) -> None:
+    """Raises Unusable. brightest : the largest value of what the network saw"""
     low, high = (float(each) for each in output.aminmax())
     if not (low > -MOST and high < MOST):  # so that what is no number fails too
         raise Unusable(f"values from {low:g} to {high:g}")

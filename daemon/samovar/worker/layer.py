@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from samovar.operation import Operation
-from samovar.worker import frame, heap, pieces, region
+from samovar.worker import filling, frame, heap, pieces, region
 from samovar.worker.image import NUMPY_DTYPES, Alpha, Image, decode, pixels, read, write, write_colour
 from samovar.worker.model_job import ModelJob
 from samovar.worker.region import Box, Mask
@@ -29,6 +29,10 @@ from samovar.worker.way import Pixels, Way, cut
 from samovar_link.errors import BadRequest
 from samovar_link.messages import Raster
 
+SEED_STEP = 1_000_003
+"""Between the seeds of variants, so that asking for the next seed gives none of them again."""
+SEEDS = 1 << 63
+
 
 def run(
     operation: Operation,
@@ -36,8 +40,8 @@ def run(
     job: ModelJob,
     frames: Sequence[memoryview],
     allocate: Callable[[int], memoryview],
-) -> tuple[Raster, memoryview]:
-    """What the job's run asks for, and its pixels."""
+) -> tuple[dict[str, Raster], list[memoryview]]:
+    """What the job's run asks for, by role, and the pixels."""
     raster = job.run.images[operation.roles[0]]
     source = pixels(raster, frames[raster.frame])
     scope = region.scope(job.run.region, raster)
@@ -47,6 +51,8 @@ def run(
     else:
         like = dataclasses.replace(raster, height=scope.height, width=scope.width, frame=0)
         like = dataclasses.replace(like, x=raster.x + scope.left, y=raster.y + scope.top)
+    if operation.filling is not None:
+        return _fill(way, scope, like, frames, allocate)
     memory = allocate(like.size_bytes)
     target = _array(memory, like)
     if operation.output_size is not None:
@@ -55,7 +61,39 @@ def run(
         np.copyto(target, cut(source, scope))
         _change(way, scope, Result(like, target, allocate, _mask(job, raster, scope, frames), keeps=True))
     job.progress(1.0)
-    return like, memory
+    return {operation.roles[0]: like}, [memory]
+
+
+def _fill(
+    way: Way, scope: Box, like: Raster, frames: Sequence[memoryview], allocate: Callable[[int], memoryview]
+) -> tuple[dict[str, Raster], list[memoryview]]:
+    """A scope through an operation that fills, once for each variant. Only the first is shown while it comes."""
+    assert way.operation.filling is not None
+    job, seed = way.job, way.job.run.seed
+    placed = job.run.images["mask"]
+    mask = pixels(_gray(placed), frames[placed.frame])
+    count = way.operation.filling.variants(way.params)
+    images: dict[str, Raster] = {}
+    results: list[memoryview] = []
+    for index in range(count):
+        memory = allocate(like.size_bytes)
+        target = _array(memory, like)
+        np.copyto(target, cut(way.source, scope))
+        result = Result(like, target, allocate)
+
+        def show(box: Box, result: Result = result, first: bool = index == 0) -> None:
+            if first and job.run.stream:
+                result.show_as_it_is(job, box)
+
+        job.seed = (seed + index * SEED_STEP) % SEEDS
+        with job.part(index / count, (index + 1) / count):
+            filling.fill(way.operation, way.params, job, way.source, way.raster, mask, placed, scope, target, show)
+        images[way.operation.roles[0] if not index else f"{way.operation.roles[0]} {index + 1}"] = dataclasses.replace(
+            like, frame=index
+        )
+        results.append(memory)
+    job.progress(1.0)
+    return images, results
 
 
 def _enlarge(way: Way, scope: Box, result: Result) -> None:
@@ -98,6 +136,14 @@ class Result:
     mask: Mask | None = None
     keeps: bool = False
 
+    def show_as_it_is(self, job: ModelJob, box: Box) -> None:
+        """Send a box of the pixels as they are by now."""
+        x, y = self.raster.x + box.left, self.raster.y + box.top
+        raster = dataclasses.replace(self.raster, height=box.height, width=box.width, x=x, y=y)
+        memory = self.allocate(raster.size_bytes)
+        np.copyto(_array(memory, raster), self.target[box.rows, box.columns])
+        job.show(raster, memory, self.raster)
+
     def shower(self, job: ModelJob, box: Box) -> frame.Show | None:
         """What shows finished parts to a client that asked for them, counted from a box; None if it did not."""
         if not job.run.stream:
@@ -139,10 +185,14 @@ def _mask(job: ModelJob, layer: Raster, scope: Box, frames: Sequence[memoryview]
     raster = job.run.images.get("mask")
     if raster is None:
         return None
-    if raster.channels != 1:
-        raise BadRequest.field("mask channels", raster.channels, "1")
-    mask, _ = decode(raster, frames[raster.frame])
+    mask, _ = decode(_gray(raster), frames[raster.frame])
     return region.placed(mask.clamp_(0, 1), raster, layer, scope)
+
+
+def _gray(mask: Raster) -> Raster:
+    if mask.channels != 1:
+        raise BadRequest.field("mask channels", mask.channels, "1")
+    return mask
 
 
 def _moved(raster: Raster, scope: Box, operation: Operation, params: object) -> Raster:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from samovar.card import Catalogue, ModelCard
-from samovar.networks import PoolingNetwork, StagedNetwork
+from samovar.networks import PoolingNetwork, StagedNetwork, WholeNetwork
 from samovar.runtimes import PLAIN
 from samovar.worker import ladder, room
 from samovar.worker.enlarge import Finished, enlarge
@@ -49,6 +49,7 @@ class ModelJob:
     view : what the user looks at, in shares of the picture; its tiles come first. None: all are alike
     gray : whether pictures go through as gray; None: those that are
     survey : gives the means over a picture of which only a piece is at hand; None: all of it is
+    seed : of what chance decides
     watch : takes what is shown of the result while it comes, see `Watch`; None if nobody looks
 
     Networks stay leased until the `with` block around the job ends.
@@ -65,6 +66,7 @@ class ModelJob:
         self.watch: Watch | None = None
         self.gray: bool | None = None
         self.survey: Survey | None = None
+        self.seed = job.run.seed
         self._calls = 0
         self._capture: int | None = None
         self._job = job
@@ -158,6 +160,30 @@ class ModelJob:
             return self._through(leased, card, variant, image, stage, shown, rung, call)
 
         return ladder.climb(attempt, rung, first.runtime.id == PLAIN, self.run.job, self.retries.append)
+
+    def note(self, model: str) -> None:
+        """For the report: the method that was used, where it has no weights."""
+        self.used.setdefault((model, ""), self.card(model))
+
+    def whole(self, model: str, side: int, attempt: Callable[[WholeNetwork, int], Image]) -> Image:
+        """What `attempt` makes with a model that takes whole pictures; again with a smaller one if that fails.
+
+        side : pixels of the picture's longer side, for the first attempt, 0 leaves it to the network
+        attempt : (network, side) -> picture; raises `known.Unusable` if it is none
+        """
+        card = self.card(model)
+        self.progress(0.0, "loading")
+        leased = self._lease(card, "", plain=True)
+        self.used.setdefault((model, ""), card)
+        self.runtime, self.device = leased.runtime.id, leased.runtime.device
+        network = leased.network
+        assert isinstance(network, WholeNetwork)
+        first = ladder.Rung(side or getattr(network, "working_side", 0), 0)
+
+        def at_rung(rung: ladder.Rung) -> Image:
+            return attempt(network, rung.side)
+
+        return ladder.climb(at_rung, first, True, self.run.job, self.retries.append)
 
     def _lease(self, card: ModelCard, variant: str, plain: bool = False) -> Leased:
         seconds = self.run.keep_alive_seconds

@@ -1,0 +1,55 @@
+"""Maps over a picture that goes on at its other side along some axes and ends along others."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Wrap = tuple[bool, bool]
+Planes = Tensor
+"""(H, W, C) float32."""
+Mask = Tensor
+"""(H, W) bool."""
+
+
+def padded(planes: Planes, margin: int, wrap: Wrap, value: float | None = None) -> Planes:
+    """With `margin` more on each side: from the other side where it wraps, else the last pixel, or `value`."""
+    for axis in (0, 1):
+        size = planes.shape[axis]
+        index = torch.arange(-margin, size + margin)
+        inside = planes.index_select(axis, index % size if wrap[axis] else index.clamp(0, size - 1))
+        if value is not None and not wrap[axis]:
+            inside.narrow(axis, 0, margin).fill_(value)
+            inside.narrow(axis, size + margin, margin).fill_(value)
+        planes = inside
+    return planes
+
+
+def dilated(mask: Mask, radius: int, wrap: Wrap = (False, False)) -> Mask:
+    """True within `radius` (a square) of what is."""
+    if radius == 0:
+        return mask.clone()
+    planes = padded(mask.float().unsqueeze(2), radius, wrap, 0.0)
+    grown = functional.max_pool2d(planes.permute(2, 0, 1), 2 * radius + 1, stride=1)
+    return grown[0] > 0
+
+
+def eroded(mask: Mask, radius: int, wrap: Wrap = (False, False), outside: bool = False) -> Mask:
+    """True where all within `radius` is; beyond the borders all is `outside`."""
+    if radius == 0:
+        return mask.clone()
+    planes = padded((~mask).float().unsqueeze(2), radius, wrap, 0.0 if outside else 1.0)
+    grown = functional.max_pool2d(planes.permute(2, 0, 1), 2 * radius + 1, stride=1)
+    return grown[0] == 0
+
+
+def halved(planes: Planes, weight: Tensor) -> tuple[Planes, Tensor]:
+    """Half the size, rounded up: means of 2x2 pixels, each as much as its weight (H, W), and the sum of weights."""
+    weight = weight.unsqueeze(2)
+    height, width = planes.shape[:2]
+    both = torch.cat([planes * weight, weight], 2).permute(2, 0, 1).unsqueeze(0)
+    both = functional.pad(both, (0, width % 2, 0, height % 2))
+    summed = 4 * functional.avg_pool2d(both, 2)[0].permute(1, 2, 0)
+    total = summed[..., -1:]
+    return summed[..., :-1] / total.clamp(min=1e-6), total[..., 0]

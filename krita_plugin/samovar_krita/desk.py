@@ -25,6 +25,7 @@ from .placement import PLACEMENTS
 from .qt import QtCore, QtGui
 from .samovar_link import codec
 from .samovar_link.messages import Message, ModelInfo, OperationInfo, Value, Warm, Welcome
+from .samovar_link.request import MASK
 from .session import CONNECTING, OFF, READY, STARTING, Session
 
 GROUP = "samovar"
@@ -82,9 +83,9 @@ class Desk(QtCore.QObject):
 
     @property
     def operations(self) -> list[OperationInfo]:
-        """Those a docker shows: their only picture is the layer."""
+        """Those a docker shows: their only pictures are the layer and what is selected."""
         offered = self.offer.operations if self.offer is not None else ()
-        return [each for each in offered if not each.hidden and each.roles == ("image",)]
+        return [each for each in offered if not each.hidden and set(each.roles) <= {"image", MASK}]
 
     def missing(self, request: Request) -> ModelInfo | None:
         """The model of a request, if it has to be fetched first."""
@@ -102,7 +103,7 @@ class Desk(QtCore.QObject):
     def warm(self, request: Request | None) -> None:
         """Have the models of a request loaded, now or as soon as a daemon is there; but none is started for it."""
         if request is not None and self.missing(request) is None:
-            self._wanted = Warm(request.operation.id, request.parameters, WARM_SECONDS)
+            self._wanted = Warm(request.operation.id, request.sent, WARM_SECONDS)
             self._send_warm()
 
     @entry

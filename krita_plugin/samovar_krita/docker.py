@@ -13,6 +13,7 @@ from .parameters import ParameterForm
 from .placement import PLACEMENTS, scaled_size
 from .qt import QtCore, QtWidgets
 from .samovar_link.messages import OperationInfo
+from .samovar_link.request import fills
 from .session import OFF
 
 DOCKER_ID = "samovar_docker"
@@ -227,17 +228,17 @@ def _size(document: Any, request: Request) -> str:
     """What becomes of the picture's size, or which part of it is worked on. Empty if neither is news."""
     width, height = document.width(), document.height()
     if not request.operation.resizes:
-        return _selected_size(document) if selection.applies(request.operation) else ""
+        return _selected_size(document, fills(request.operation)) if selection.applies(request.operation) else ""
     if request.placement == "layer":
         return f"layer × {request.factor:g}, canvas stays {width} × {height}"
     new_width, new_height = scaled_size(document, request.factor)
     return f"{width} × {height} → {new_width} × {new_height} px"
 
 
-def _selected_size(document: Any) -> str:
+def _selected_size(document: Any, needed: bool) -> str:
     selected, node = document.selection(), document.activeNode()
     if selected is None or node is None:
-        return ""
+        return "select what is to be removed" if needed else ""
     part = selection.extent(selected).intersected(node.bounds())
     if part.isEmpty():
         return "the selection is outside the layer"

@@ -1,4 +1,4 @@
-"""Three actions under Tools, Scripts. `samovar_krita.action` gives them their place among the keyboard shortcuts."""
+"""Four actions under Tools, Scripts. `samovar_krita.action` gives them their place among the keyboard shortcuts."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ class SamovarExtension(Extension):
         upscale.triggered.connect(partial(self.show_docker, "upscale"))
         denoise = window.createAction("samovar_denoise", "Samovar: Denoise...", MENU)
         denoise.triggered.connect(partial(self.show_docker, "denoise"))
+        inpaint = window.createAction("samovar_inpaint", "Samovar: Remove Selection...", MENU)
+        inpaint.triggered.connect(partial(self.show_docker, "inpaint"))
         repeat = window.createAction("samovar_repeat", "Samovar: repeat last", MENU)
         repeat.triggered.connect(self.repeat)
 

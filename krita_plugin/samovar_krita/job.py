@@ -27,6 +27,7 @@ from .placement import PLACEMENTS, Result
 from .samovar_link import RemoteError
 from .samovar_link.errors import remote_error
 from .samovar_link.messages import Cancel, Done, Failed, Message, OperationInfo, Progress, Refused, Report, Run, Value
+from .samovar_link.request import MASK, fills, seed, without_seed
 from .session import OFF, Session
 from .session import READY as SESSION_READY
 from .steps import HELD, REST, Steps
@@ -54,6 +55,16 @@ class Request:
         return str(self.parameters.get(names[0], "")) if names else ""
 
     @property
+    def sent(self) -> dict[str, Value]:
+        """The parameters as they travel."""
+        sent: dict[str, Value] = without_seed(self.parameters)
+        return sent
+
+    @property
+    def seed(self) -> int:
+        return int(seed(self.parameters))
+
+    @property
     def layer_name(self) -> str:
         return f"{self.operation.title} ({self.model})" if self.model else self.operation.title
 
@@ -79,13 +90,14 @@ class Job:
         self.fraction, self.stage = 0.0, "reading"
         self.placed: Any = None
         self._session, self._request = session, request
-        self._source, self._selected = selection.limited(source, request.operation)
+        self._source, self._selected = selection.limited(source, request.operation, request.parameters)
         self._progressed, self._ended = progressed, ended
         self._mask: memoryview | None = None
         self._pixels: memoryview | None = None
         self._report = Report()
         self._began = time.monotonic()
-        self._live = LIVE[request.placement](self._source, request.layer_name, request.factor)
+        live = Live if fills(request.operation) else LIVE[request.placement]
+        self._live = live(self._source, request.layer_name, request.factor)
         self._state = READING
         self._steps = Steps(self._read(), progressed=self._read_some, done=self._have_read, failed=self._fail)
 
@@ -138,14 +150,14 @@ class Job:
     def _send(self) -> None:
         assert self._pixels is not None
         run = Run(
-            job=self.id, operation=self._request.operation.id, parameters=self._request.parameters,
+            job=self.id, operation=self._request.operation.id, parameters=self._request.sent, seed=self._request.seed,
             images={"image": self._source.raster}, viewport=viewport.of(self._source), stream=self._live.wants_parts,
         )  # fmt: skip
         frames = [self._pixels]
         if self._selected is not None and self._mask is not None:
             run = replace(
                 run, region=self._selected.region(self._source.raster),
-                images={**run.images, selection.ROLE: self._selected.raster},
+                images={**run.images, MASK: self._selected.raster},
             )  # fmt: skip
             frames.append(self._mask)
         self._state = RUNNING
@@ -165,7 +177,10 @@ class Job:
         raster = done.images["image"]
         growth = raster.width / self._source.raster.width if self._selected is None else 1.0
         factor = self._request.factor if self._request.factor != 1.0 else growth
-        result = Result(raster, frames[raster.frame], factor, self._request.layer_name, self._mask)
+        covered = done.images.get(MASK)  # of what fills: where anything changed
+        mask = frames[covered.frame] if covered is not None else self._mask
+        variants = [frames[each.frame] for role, each in done.images.items() if role not in ("image", MASK)]
+        result = Result(raster, frames[raster.frame], factor, self._request.layer_name, mask, tuple(variants))
         place = PLACEMENTS[self._request.placement][1]
         self._pixels, self._state = None, PLACING
         self._live.stop()

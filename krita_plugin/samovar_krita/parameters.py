@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .qt import QtCore, QtWidgets
-from .samovar_link import words
+from .samovar_link import request, words
 from .samovar_link.messages import ModelInfo, OperationInfo, ParameterInfo, Value
 
 NOISE = "noise"
@@ -35,7 +36,7 @@ class ParameterForm(QtWidgets.QWidget):
         layout = QtWidgets.QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setFieldGrowthPolicy(QtWidgets.QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for info in operation.parameters:
+        for info in request.parameters(operation):
             self._add(layout, info, values.get(info.name, info.default))
         self._fit_to_model()
 
@@ -63,7 +64,7 @@ class ParameterForm(QtWidgets.QWidget):
         for each in (label, widget):
             each.setToolTip(info.help)
         widget.setObjectName(info.name)
-        layout.addRow(label, widget)
+        layout.addRow(label, _with_dice(widget) if info == request.SEED else widget)
         self._widgets[info.name], self._values[info.name] = widget, get
 
     def _model_items(self) -> list[tuple[str, str, str]]:
@@ -124,6 +125,21 @@ def _with_unit(box: Any, info: ParameterInfo) -> Any:
     if info.unit:
         box.setSuffix(info.unit if info.unit in ("x", "%", "°") else f" {info.unit}")
     return box
+
+
+def _with_dice(box: Any) -> Any:
+    """The box with a button that draws another number."""
+    row = QtWidgets.QWidget()
+    layout = QtWidgets.QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    dice = QtWidgets.QToolButton()
+    dice.setText("⚄")
+    dice.setToolTip("Another number")
+    dice.setObjectName("dice")
+    dice.clicked.connect(lambda *_: box.setValue(random.randrange(box.maximum())))
+    layout.addWidget(box, 1)
+    layout.addWidget(dice)
+    return row
 
 
 def _or(value: float | None, otherwise: float) -> float:

@@ -13,7 +13,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from krita import Krita
@@ -35,7 +35,8 @@ class Result:
     """What came back for a source.
 
     factor : by how much the picture grew; tells the size of a new document
-    mask : for a patch, how much of each pixel was selected
+    mask : for a patch, how much of each pixel was selected, or changed
+    variants : further results for the same place
     """
 
     raster: Raster
@@ -43,6 +44,7 @@ class Result:
     factor: float
     name: str
     mask: memoryview | None = None
+    variants: tuple[memoryview, ...] = ()
 
 
 Placement = Callable[[Source, Result, "Live"], Work]
@@ -51,12 +53,22 @@ Placement = Callable[[Source, Result, "Live"], Work]
 def as_layer(source: Source, result: Result, live: Live) -> Work:
     """A layer above the source with the same upper left corner, or a patch at its place; the canvas keeps its size.
 
-    Returns the layer.
+    Variants come together in a group, of which the first is shown. Returns the layer, or the group.
     """
     document = _open(source)
-    node = document.createNode(result.name, "paintlayer")
     yield from live.settled()
-    yield from fill(document, node, result, *corner(source, result.raster, result.mask))
+    results = [result, *(replace(result, pixels=each) for each in result.variants)]
+    nodes = []
+    for index, each in enumerate(results):
+        name = result.name if len(results) == 1 else f"{result.name} {index + 1}"
+        node = document.createNode(name, "paintlayer")
+        yield from fill(document, node, each, *corner(source, result.raster, result.mask))
+        node.setVisible(not index)
+        nodes.append(node)
+    if len(nodes) > 1:
+        node = document.createNode(result.name, "grouplayer")
+        for each in reversed(nodes):
+            node.addChildNode(each, None)
     yield HELD
     document = _open(source)
     live.make_way()

@@ -1,7 +1,8 @@
 """Which part of a layer a selection leaves to a job: what is sent of the layer, what comes back, what is shown of it.
 
 Rules:
-1. Only operations that take a mask are limited; those that resize work on the whole layer.
+1. Only operations that take a mask are limited; those that resize work on the whole layer. What fills a selection needs
+   one, may change a margin around it, and sees farther.
 2. What comes back is the intersection of the selection's bounds with the layer's. Sent is that with a margin, more than
    any model looks around itself, so that the result is the same as if the whole layer had been sent.
 3. The selection goes as it is, soft or not. The daemon blends by it.
@@ -13,16 +14,16 @@ Rules:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from mmap import mmap
 from typing import Any
 
 from .canvas import Source, Unsuitable, strips
 from .qt import QtCore
-from .samovar_link.messages import OperationInfo, Raster, Rectangle
-
-ROLE = "mask"
+from .samovar_link import request
+from .samovar_link.messages import OperationInfo, Raster, Rectangle, Value
+from .samovar_link.request import MASK
 
 MARGIN_PIXELS = 128
 """Twice the largest receptive field of a model that keeps the size is 56."""
@@ -58,19 +59,31 @@ class Selected:
 
 def applies(operation: OperationInfo) -> bool:
     """Whether a selection limits the operation."""
-    return ROLE in operation.optional_roles
+    return MASK in operation.optional_roles or request.fills(operation)
 
 
-def limited(source: Source, operation: OperationInfo) -> tuple[Source, Selected | None]:
-    """What is to be sent of a layer, and which part of it is selected. None if nothing limits. Raises Unsuitable."""
+def limited(source: Source, operation: OperationInfo, values: Mapping[str, Value]) -> tuple[Source, Selected | None]:
+    """What is to be sent of a layer, and which part of it is selected. None if nothing limits. Raises Unsuitable.
+
+    values : of the operation's parameters
+    """
     selection = source.document.selection() if applies(operation) else None
     if selection is None:
+        if request.fills(operation):
+            raise Unsuitable("Nothing is selected: select what is to be removed.")
         return source, None
     bounds = extent(selection).intersected(source.bounds)
     if bounds.isEmpty():
         raise Unsuitable(f"The selection holds nothing of “{source.name}”.")
+    seen = MARGIN_PIXELS
+    if request.fills(operation):
+        width, height = bounds.width(), bounds.height()
+        margin = request.margin(values, width, height)
+        bounds = bounds.adjusted(-margin, -margin, margin, margin).intersected(source.bounds)
+        seen = request.context(values, width, height)
     # Of its own from here on: the user may select something else while it is being read.
-    return replace(source, bounds=_around(bounds, source.bounds)), Selected(bounds, selection.duplicate().pixelData)
+    whole = replace(source, bounds=_around(bounds, source.bounds, seen))
+    return whole, Selected(bounds, selection.duplicate().pixelData)
 
 
 def extent(selection: Any) -> Any:
@@ -108,11 +121,11 @@ def part_of(mask: memoryview, whole: Raster, part: Raster) -> memoryview:
     return memoryview(b"".join(mask[start : start + part.width] for start in starts))
 
 
-def _around(part: Any, layer: Any) -> Any:
-    """The part with a margin, within the layer, beginning on the layer's grid."""
+def _around(part: Any, layer: Any, margin: int) -> Any:
+    """The part with so many pixels around it, within the layer, beginning on the layer's grid."""
     left, top = (
-        at - (at - MARGIN_PIXELS - start) % GRID_PIXELS - MARGIN_PIXELS
+        at - (at - margin - start) % GRID_PIXELS - margin
         for at, start in ((part.x(), layer.x()), (part.y(), layer.y()))
     )
-    right, bottom = part.x() + part.width() + MARGIN_PIXELS, part.y() + part.height() + MARGIN_PIXELS
+    right, bottom = part.x() + part.width() + margin, part.y() + part.height() + margin
     return QtCore.QRect(left, top, right - left, bottom - top).intersected(layer)

@@ -27,7 +27,7 @@ from samovar_link.errors import DaemonUnavailable, RemoteError
 from samovar_link.messages import Cancelled, Limits, Raster, Report, Run
 
 from . import progress
-from .operation import Task
+from .operation import MASK, Task
 from .program import say
 
 
@@ -152,6 +152,14 @@ def _process(task: Task, each: Pair, link: _Link, bar: progress.Bar, priority: s
     writing.check_output(each.target)
     roles = {task.operation.roles[0]: each.source, **task.extra}
     pictures = {role: reading.read(path, link.limits()) for role, path in roles.items()}
+    layer = pictures[task.operation.roles[0]]
+    if MASK in task.operation.roles:
+        from samovar.picture import mask  # numpy, which takes a while
+
+        if task.transparent:
+            pictures[MASK] = mask.of_transparency(layer, str(each.source))
+        else:
+            pictures[MASK] = mask.of_file(pictures[MASK], str(roles[MASK]), layer)
     rasters = {
         role: dataclasses.replace(picture.raster, frame=index) for index, (role, picture) in enumerate(pictures.items())
     }
@@ -164,10 +172,18 @@ def _process(task: Task, each: Pair, link: _Link, bar: progress.Bar, priority: s
     answer, frames = link.client().run(request, [picture.pixels for picture in pictures.values()], bar.update)
     if isinstance(answer, Cancelled):
         raise RemoteError(f"the daemon ended the job of {each.source}", "it is being stopped; run the command again")
-    source, raster = pictures[task.operation.roles[0]], answer.images["image"]
-    result = Picture(raster, frames[raster.frame], source.metadata)
-    notices = (*source.notices, *writing.write(result, each.target), *answer.report.retries)
-    return _Result(each, source.raster, raster, answer.report, notices)
+    notices = list(layer.notices)
+    variants = [raster for role, raster in answer.images.items() if role != MASK]
+    for index, raster in enumerate(variants):
+        result = Picture(raster, frames[raster.frame], layer.metadata)
+        notices += writing.write(result, _variant(each.target, index))
+    notices += answer.report.retries
+    return _Result(each, layer.raster, answer.images["image"], answer.report, tuple(notices))
+
+
+def _variant(target: Path, index: int) -> Path:
+    """Where a variant goes: the first where it was asked for, the others beside it."""
+    return target if not index else target.with_stem(f"{target.stem}-{index + 1}")
 
 
 def _tell(result: _Result, as_json: bool, quiet: bool) -> None:

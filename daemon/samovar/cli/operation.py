@@ -20,6 +20,8 @@ from samovar_link.messages import ParameterInfo, Value
 
 _INPUTS = "IN is a picture (PNG, TIFF, JPEG, WebP) or a folder of them; for several, OUT is a folder."
 _FILE = click.Path(path_type=Path)
+MASK = "mask"
+"""Role of the picture that says where."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,13 @@ class Task:
     """What to do with each picture.
 
     extra : role -> file, for the roles beyond the picture itself
+    transparent : the mask is where the picture is transparent
     """
 
     operation: Operation
     parameters: dict[str, Value]
     extra: dict[str, Path]
+    transparent: bool
     wrap_x: bool
     wrap_y: bool
     seed: int
@@ -66,7 +70,10 @@ def _files(operation: Operation) -> Iterator[click.Parameter]:
     yield click.Argument(["inputs"], metavar="IN...", nargs=-1, required=True, type=_FILE)
     yield click.Option(["-o", "--output"], metavar="OUT", required=True, type=str, help="Picture or folder to write.")
     for role in operation.roles[1:]:
-        yield click.Option([f"--{role}", f"role_{role}"], metavar="FILE", required=True, type=_FILE, help="A picture.")
+        help = "White where the picture is to be filled." if role == MASK else "A picture."
+        yield click.Option([f"--{role}", f"role_{role}"], metavar="FILE", required=role != MASK, type=_FILE, help=help)
+    if MASK in operation.roles:
+        yield click.Option(["--alpha-mask"], is_flag=True, help="Fill where the picture is wholly transparent.")
 
 
 def _common() -> Iterator[click.Option]:
@@ -117,11 +124,15 @@ def _help(info: ParameterInfo, choices: Mapping[str, str]) -> str:
 
 def _task(operation: Operation, values: dict[str, Any]) -> Task:
     parameters = {info.name: values[f"set_{info.name}"] for info in operation.info().parameters}
+    transparent = bool(values.get("alpha_mask"))
+    extra = {role: values[f"role_{role}"] for role in operation.roles[1:] if values[f"role_{role}"] is not None}
+    if MASK in operation.roles and transparent == (MASK in extra):
+        raise click.UsageError("give either --mask FILE or --alpha-mask", click.get_current_context())
     try:
         operation.parse(parameters, card.discover().ids(operation.id))
     except BadRequest as error:
         raise click.UsageError(str(error), click.get_current_context()) from error
     return Task(
-        operation, parameters, {role: values[f"role_{role}"] for role in operation.roles[1:]},
+        operation, parameters, extra, transparent,
         values["tile_x"], values["tile_y"], values["seed"], values["keep_alive"],
     )  # fmt: skip

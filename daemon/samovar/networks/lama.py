@@ -10,6 +10,7 @@ multiples of 8.
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,9 @@ def _is_torchscript(path: Path) -> bool:
 
 def _script(path: Path) -> Any:
     try:
-        script = torch.jit.load(path, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript itself
+            script = torch.jit.load(path, map_location="cpu")
     except RuntimeError as error:
         raise ModelUnavailable(
             f"{path.name} cannot be opened ({str(error).splitlines()[0][:120]})",

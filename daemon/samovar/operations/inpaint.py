@@ -11,17 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from samovar.operation import Edge, Filling, operation, param
+from samovar_link.request import LEAST_CONTEXT, LEAST_MARGIN, MOST_CONTEXT, MOST_MARGIN
 
 if TYPE_CHECKING:
     from samovar.card import Catalogue
     from samovar.worker.holes import Hole
     from samovar.worker.image import Alpha, Image
     from samovar.worker.model_job import ModelJob
-
-LEAST_MARGIN, MOST_MARGIN = 4, 128
-"""Pixels of the feather, if there is one."""
-LEAST_CONTEXT, MOST_CONTEXT = 128, 1024
-"""Pixels of a context that follows from the selection."""
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from samovar.patches.field import Field, Sources, patches_at
-from samovar.patches.grid import Mask, Planes, Wrap, dilated, eroded, halved
+from samovar.patches.grid import Mask, Planes, Wrap, dilated, doubled, eroded, halved, padded
 from samovar.patches.membrane import membrane
 
 RADIUS = 3
@@ -45,6 +46,17 @@ PICKED = 3
 """Nearest patches of which one is taken by chance, where a level begins at the rim: so fillings differ."""
 STARTS, TRIED_LEVELS = 8, 2
 """So many fillings of the coarsest levels are made; the one goes on whose patches are most like their sources."""
+LEAST_STARTS, ALIKE = 3, 0.05
+"""After so many, no more are made if the best and the worst differ by less than this share."""
+BASE_HALVINGS, BASE_RING = 3, 16
+"""What is smooth is that which is left at an eighth of the size; pixels around a hole that it is compared in."""
+FAINT = 12 / 255
+"""Up to here, but for a fiftieth of the pixels, what is not smooth is grain; a line or an edge is not so rare."""
+QUANTILE_SAMPLE = 100_000
+LEAST_GRAIN = 0.6 / 255
+"""Standard deviation up to which it is the rounding to 8 bits, which comes by itself."""
+TEXTURE_WEIGHT, TEXTURE_RADIUS = 7.0, 3
+"""By how much more than colour the mean difference of neighbours counts; pixels around each that it is the mean of."""
 START_SHARE = 0.2
 """Of the progress."""
 
@@ -94,18 +106,38 @@ def complete(
         raise NothingToCopy
     if not bool(hole.any()):
         return planes.clone()
+    original = planes
+    base = _base(planes, hole, wrap) if halvings is None else None
+    if base is not None:
+        planes = planes - base
+    colours = planes.shape[2]
+    planes = torch.cat([planes, TEXTURE_WEIGHT * _texture(planes, ~hole, wrap)], 2)
     work = _Work(torch.Generator().manual_seed(seed), progress)
     levels = _pyramid(Level(planes, hole, usable, _radius(usable, wrap), wrap), halvings)[::-1]
-    count = STARTS if halvings is None else 1
     tried = levels[:TRIED_LEVELS]
-    starts = [
-        _descend(tried, None, work, (START_SHARE / count * index, START_SHARE / count), 0, halvings is None)
-        for index in range(count)
-    ]
-    best = min(starts, key=lambda filling: float(filling.field.distances.mean()))
+    starts = _starts(tried, work, 1 if halvings is not None else STARTS)
+    best = min(starts, key=_unlikeness)
     if len(levels) > len(tried):
         best = _descend(levels[len(tried) :], best.field, work, (START_SHARE, 1 - START_SHARE), len(tried))
-    return best.finish(match)
+    made = (best.finish(match) if base is None else best.grain())[..., :colours]
+    return made if base is None else torch.where(hole.unsqueeze(2), made + base, original)
+
+
+def _starts(levels: Sequence[Level], work: _Work, most: int) -> list[_Filling]:
+    """Several fillings of the coarsest levels; as long as they differ much in how well they fit, up to `most`."""
+    starts: list[_Filling] = []
+    while len(starts) < most:
+        span = START_SHARE / most * len(starts), START_SHARE / most
+        starts.append(_descend(levels, None, work, span, 0, from_the_rim=most > 1))
+        fits = [_unlikeness(each) for each in starts]
+        if len(starts) >= LEAST_STARTS and max(fits) - min(fits) < ALIKE * max(fits):
+            break
+    return starts
+
+
+def _unlikeness(filling: _Filling) -> float:
+    """How unlike their sources the patches of a filling are, on the average."""
+    return float(filling.field.distances.mean())
 
 
 @dataclass(frozen=True)
@@ -135,6 +167,42 @@ def _descend(
         filling.run(field, ROUNDS[min(first + index, len(ROUNDS) - 1)], from_the_rim and not index)
         field = filling.field
     return filling
+
+
+def _base(planes: Planes, hole: Mask, wrap: Wrap) -> Planes | None:
+    """What is smooth of a picture, with the hole bridged, if all else around the hole is faint; None if it is not.
+
+    Over a sky or a shaded wall no patch has the colours that belong in the middle. Its grain alone has.
+    """
+    ring = dilated(hole, BASE_RING, wrap) & ~hole
+    coarse, weight, missing = planes, torch.ones(hole.shape), hole.float().unsqueeze(2)
+    sizes = []
+    for _ in range(BASE_HALVINGS):
+        sizes.append(coarse.shape[:2])
+        missing, _ = halved(missing, weight)
+        coarse, weight = halved(coarse, weight)
+    base = membrane(coarse, missing[..., 0] == 0, wrap)  # the mean of part of a square is that of another place
+    for height, width in reversed(sizes):
+        base = doubled(base, wrap)[:height, :width]
+    rest = (planes - base)[ring].abs()
+    rest = rest[:: max(1, len(rest) // QUANTILE_SAMPLE)]
+    return base if len(rest) and bool((rest.quantile(0.98, 0) < FAINT).all()) else None
+
+
+def _texture(planes: Planes, known: Mask, wrap: Wrap) -> Planes:
+    """How much neighbouring pixels differ, on the average of the known ones around: (H, W, 2), down and across."""
+    gray = planes.mean(2, keepdim=True)
+    around, there = padded(gray, 1, wrap), padded(known.float().unsqueeze(2), 1, wrap, 0.0)
+    middle, here = around[1:-1, 1:-1], there[1:-1, 1:-1]
+    changes, counts = [], []
+    for step in (around[2:, 1:-1], around[1:-1, 2:]):
+        changes.append((step - middle).abs())
+    for step in (there[2:, 1:-1], there[1:-1, 2:]):
+        counts.append(step * here)
+    weights = torch.cat(counts, 2)
+    together = padded(torch.cat([torch.cat(changes, 2) * weights, weights], 2), TEXTURE_RADIUS, wrap, 0.0)
+    means = functional.avg_pool2d(together.permute(2, 0, 1), 2 * TEXTURE_RADIUS + 1, stride=1).permute(1, 2, 0)
+    return means[..., :2] / means[..., 2:].clamp(min=1e-6)
 
 
 def _radius(usable: Mask, wrap: Wrap) -> int:
@@ -178,6 +246,7 @@ class _Filling:
         self._level, self._radius, self._wrap = level, level.radius, level.wrap
         self._generator, self._progress = work.generator, progress
         self._planes = level.planes.clone()
+        self._done = 0.0
         self._height, self._width = level.hole.shape
         rim = dilated(level.hole, 1, level.wrap)
         self._voted = rim.flatten().nonzero().flatten()  # pixels of the hole, and those next to it
@@ -209,11 +278,12 @@ class _Filling:
                 for _ in range(2):
                     field.improve(max(self._height, self._width) // 2 if index == 0 else 32, self._check)
             self._vote(field, SHARPNESS[index == rounds - 1])
-            self._progress((index + 1) / rounds)
+            self._done = (index + 1) / rounds
+            self._check()
         self.field = field
 
     def _check(self) -> None:
-        self._progress(0.0)
+        self._progress(self._done)
 
     def _copy(self, coarser: Field) -> None:
         valid = eroded(self._level.usable, self._radius, self._wrap)
@@ -245,7 +315,7 @@ class _Filling:
             found = self._one_of_the_best(distances)
             self._planes.flatten(0, 1)[ring] = colours[sources[found]]
             known = known | dilated(known, 1, wrap)
-            self._progress(0.0)
+            self._check()
 
     def _one_of_the_best(self, distances: Tensor) -> Tensor:
         """(N, M) -> (N,), for each of N one of the PICKED nearest, by chance."""
@@ -255,15 +325,15 @@ class _Filling:
 
     def _vote(self, field: Field, sharpness: float | None) -> None:
         """Each pixel of the hole becomes the mean of what the patches over it say."""
-        made = self._votes(field, sharpness)
+        made, _ = self._votes(field, sharpness)
         hole = self._level.hole.flatten()[self._voted]
         self._planes.flatten(0, 1)[self._voted[hole]] = made[hole]
 
-    def _votes(self, field: Field, sharpness: float | None) -> Tensor:
-        """(voted, C)"""
+    def _votes(self, field: Field, sharpness: float | None) -> tuple[Tensor, Tensor]:
+        """What the pixels to be voted for become, (voted, C), and which any patch says anything of, (voted,)."""
         weights = FADING ** -self._depth[field.at]
         if sharpness is not None:
-            scale = torch.quantile(field.distances[:: max(1, len(field.distances) // 100_000)], sharpness)
+            scale = torch.quantile(field.distances[:: max(1, len(field.distances) // QUANTILE_SAMPLE)], sharpness)
             weights = weights * torch.exp(-field.distances / (2 * scale + OUTLIER)) + OUTLIER * weights
         width = self._width
         y, x = self._voted // width, self._voted % width
@@ -273,7 +343,25 @@ class _Filling:
         for dy in range(-self._radius, self._radius + 1):
             for dx in range(-self._radius, self._radius + 1):
                 self._add(field, weights, y, x, dy, dx, colours, total, number)
-        return total / number.clamp(min=1e-12)
+        return total / number.clamp(min=1e-12), number[:, 0] > 0
+
+    def _nearest(self, field: Field) -> Tensor:
+        """Where each pixel that is voted for is in the source that is most like the patch over it, (voted,), flat."""
+        width = self._width
+        y, x = self._voted // width, self._voted % width
+        least = torch.full((len(self._voted),), float("inf"))
+        source = torch.zeros_like(self._voted)
+        for dy in range(-self._radius, self._radius + 1):
+            for dx in range(-self._radius, self._radius + 1):
+                cy, cx, inside = field._placed(y - dy, x - dx)
+                row = field.row[cy * width + cx]
+                inside &= row >= 0
+                distances = torch.where(inside, field.distances[row], float("inf"))
+                better = distances < least
+                sy, sx, _ = field._placed(field.y[row] + dy, field.x[row] + dx)
+                least = torch.where(better, distances, least)
+                source = torch.where(better, sy * width + sx, source)
+        return source
 
     def _add(
         self, field: Field, weights: Tensor, y: Tensor, x: Tensor, dy: int, dx: int, colours: Tensor, total: Tensor,
@@ -291,14 +379,35 @@ class _Filling:
     def finish(self, match: bool) -> Planes:
         """The picture; if it is to match, with what is missing at the rim made up for by a membrane."""
         level = self._level
-        if not match:
-            return self._planes
         said = level.planes.clone()
-        said.flatten(0, 1)[self._voted] = self._votes(self.field, SHARPNESS[-1])
-        rim = dilated(level.hole, 1, self._wrap) & ~level.hole
-        lacking = torch.where(rim.unsqueeze(2), level.planes - said, torch.zeros(()))
-        surface = membrane(lacking, ~level.hole, self._wrap)
-        return torch.where(level.hole.unsqueeze(2), self._planes + surface, level.planes)
+        votes, there = self._votes(self.field, SHARPNESS[-1])
+        votes = (votes + level.planes.flatten(0, 1)[self._nearest(self.field)]) / 2
+        said.flatten(0, 1)[self._voted[there]] = votes[there]
+        if match:
+            said += self._bridged(level.planes - said)
+        return torch.where(level.hole.unsqueeze(2), said, level.planes)
+
+    def grain(self) -> Planes:
+        """The picture, in whose hole there is nothing but grain, and between what is at the rim a membrane."""
+        level = self._level
+        fine = _fine(self._planes, self._wrap)
+        if float(fine[~level.hole].std()) > LEAST_GRAIN:
+            made = self._bridged(level.planes - fine)
+            made.flatten(0, 1)[self._voted] += fine.flatten(0, 1)[self._nearest(self.field)]
+        else:
+            made = self._bridged(level.planes)
+        return torch.where(level.hole.unsqueeze(2), made, level.planes)
+
+    def _bridged(self, planes: Planes) -> Planes:
+        """A membrane over the hole between what the planes are at its rim."""
+        rim = dilated(self._level.hole, 1, self._wrap) & ~self._level.hole
+        return membrane(torch.where(rim.unsqueeze(2), planes, torch.zeros(())), rim, self._wrap)
+
+
+def _fine(planes: Planes, wrap: Wrap) -> Planes:
+    """What a mean over 5x5 pixels leaves of a picture."""
+    around = padded(planes, 2, wrap).permute(2, 0, 1)
+    return planes - functional.avg_pool2d(around, 5, stride=1).permute(1, 2, 0)
 
 
 def _inside(y: Tensor, x: Tensor, radius: int, height: int, width: int, wrap: Wrap) -> Tensor:

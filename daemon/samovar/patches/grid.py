@@ -28,20 +28,35 @@ def padded(planes: Planes, margin: int, wrap: Wrap, value: float | None = None) 
 
 def dilated(mask: Mask, radius: int, wrap: Wrap = (False, False)) -> Mask:
     """True within `radius` (a square) of what is."""
-    if radius == 0:
-        return mask.clone()
-    planes = padded(mask.float().unsqueeze(2), radius, wrap, 0.0)
-    grown = functional.max_pool2d(planes.permute(2, 0, 1), 2 * radius + 1, stride=1)
-    return grown[0] > 0
+    return _spread(mask, radius, wrap, 0.0)
 
 
 def eroded(mask: Mask, radius: int, wrap: Wrap = (False, False), outside: bool = False) -> Mask:
     """True where all within `radius` is; beyond the borders all is `outside`."""
+    return ~_spread(~mask, radius, wrap, 0.0 if outside else 1.0)
+
+
+def _spread(mask: Mask, radius: int, wrap: Wrap, beyond: float) -> Mask:
+    """The largest within a square around each, which is the largest in a column of the largest in rows."""
     if radius == 0:
         return mask.clone()
-    planes = padded((~mask).float().unsqueeze(2), radius, wrap, 0.0 if outside else 1.0)
-    grown = functional.max_pool2d(planes.permute(2, 0, 1), 2 * radius + 1, stride=1)
-    return grown[0] == 0
+    planes = padded(mask.float().unsqueeze(2), radius, wrap, beyond).permute(2, 0, 1)
+    rows = functional.max_pool2d(planes, (1, 2 * radius + 1), stride=1)
+    return functional.max_pool2d(rows, (2 * radius + 1, 1), stride=1)[0] > 0
+
+
+def doubled(planes: Planes, wrap: Wrap = (False, False)) -> Planes:
+    """Twice the size, linearly between the middles of pixels, and on in the same slope beyond the outermost ones."""
+    around = padded(planes, 1, wrap)
+    for axis in (0, 1):
+        if not wrap[axis] and planes.shape[axis] > 1:
+            for edge, first, second in ((0, 1, 2), (-1, -2, -3)):
+                near, far = around.select(axis, first), around.select(axis, second)
+                around.select(axis, edge).copy_(2 * near - far)
+    enlarged = functional.interpolate(
+        around.permute(2, 0, 1).unsqueeze(0), scale_factor=2, mode="bilinear", align_corners=False
+    )
+    return enlarged[0].permute(1, 2, 0)[2:-2, 2:-2]
 
 
 def halved(planes: Planes, weight: Tensor) -> tuple[Planes, Tensor]:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from samovar.patches.grid import Mask, Planes, Wrap, halved, padded
+from samovar.patches.grid import Mask, Planes, Wrap, doubled, halved, padded
 
 SWEEPS = 12
 OVER = 1.6
@@ -40,10 +39,7 @@ def _solve(values: Planes, weight: Tensor, wrap: Wrap) -> Planes:
         guess = mean.expand_as(values)
     else:
         coarse = _solve(*halved(values, weight), wrap)
-        enlarged = functional.interpolate(
-            coarse.permute(2, 0, 1).unsqueeze(0), scale_factor=2, mode="bilinear", align_corners=False
-        )
-        guess = enlarged[0].permute(1, 2, 0)[:height, :width]
+        guess = doubled(coarse, wrap)[:height, :width]
     surface = torch.where(known.unsqueeze(2), values, guess).contiguous()
     _relax(surface, ~known, wrap)
     return surface

@@ -57,22 +57,23 @@ class _Layer:
 
 @dataclass(frozen=True)
 class _Piece:
-    """What was made: its pixels, where they are in the layer, and which of them show, (h, w) bool."""
+    """What was made: its pixels, where they are in the layer, and how much of it each of them got, (h, w, 1) u8."""
 
     pixels: Pixels
     at: Box
-    shows: npt.NDArray[np.bool_]
+    shares: npt.NDArray[np.uint8]
 
 
 def fill(
     operation: Operation, params: object, job: ModelJob, source: Pixels, raster: Raster, mask: Pixels, placed: Raster,
-    scope: Box, target: Pixels, show: Callable[[Box], None],
+    scope: Box, target: Pixels, shares: Pixels, show: Callable[[Box], None],
 ) -> None:  # fmt: skip
     """Fill the holes of a layer, in a copy of a part of it.
 
     source : (H, W, C), pixels of the layer that `raster` describes
     mask : (h, w, 1), above 0 where to fill, as `placed` describes it
     scope, target : a part of the layer, and the copy of its pixels that the filling is written into
+    shares : (h, w, 1) u8, of the scope, all 0: takes how much of the filling each pixel got, above 0 wherever any
     show : called with what was finished of the scope, in its pixels
 
     Raises BadRequest if there is nothing that a hole could be filled from.
@@ -100,6 +101,7 @@ def fill(
             _put(piece, layer.pixels, layer.box, raster)
             _forget(layer.mask, box)
         _put(piece, target, scope, raster)
+        _put(dataclasses.replace(piece, pixels=piece.shares), shares, scope, raster)
         for part in _within_scope(piece.at, scope, raster):
             show(part)
         heap.give_back_now_and_then()
@@ -150,7 +152,8 @@ def _fill_part(layer: _Layer, box: Box) -> _Piece:
     write_colour(torch.lerp(image, colour, hole.share)[:, :, rows, columns], fresh, raster)
     if alpha is not None and varies:
         write_alpha(torch.lerp(alpha, opacity, hole.share)[:, :, rows, columns], fresh, raster)
-    return _Piece(fresh, at, hole.share[0, 0, rows, columns].numpy() > 0)
+    shares = hole.share[0, 0, rows, columns].mul(255).ceil_().to(torch.uint8).unsqueeze(2)
+    return _Piece(fresh, at, shares.numpy())
 
 
 def _around(at: Box, context: int, raster: Raster, wrap: Wrap) -> Box:
@@ -186,7 +189,7 @@ def _put(piece: _Piece, target: Pixels, scope: Box, raster: Raster) -> None:
     """What was made into what the target holds of the layer."""
     rows, columns, to_rows, to_columns = _indices(piece.at, scope, raster)
     into = target[np.ix_(to_rows, to_columns)]
-    shows = piece.shows[np.ix_(rows, columns)]
+    shows = piece.shares[np.ix_(rows, columns)][..., 0] > 0
     into[shows] = piece.pixels[np.ix_(rows, columns)][shows]
     target[np.ix_(to_rows, to_columns)] = into
 

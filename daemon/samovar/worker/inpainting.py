@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from samovar.networks import WholeNetwork
 from samovar.patches.completion import NothingToCopy, complete
-from samovar.patches.grid import dilated
+from samovar.patches.grid import dilated, padded
 from samovar.patches.membrane import membrane
 from samovar.worker.alpha import grow_colour
 from samovar.worker.blur import gaussian
@@ -63,6 +63,8 @@ def by_network(
     asked = (hole.share > 0).float()
     with job.part(0.3 if alpha is not None else 0.0, 0.7):
         made = job.whole(model, 0, lambda network, side: _seen_at(network, side, within, asked, job))
+    if image.shape[1] == 1:
+        made = made.mean(1, keepdim=True)
     factor = max(image.shape[-2:]) / max(made.shape[-2:])
     drawn = resize(made, *image.shape[-2:])
     if factor > 1:
@@ -70,8 +72,6 @@ def by_network(
             drawn = drawn + _finer(image, drawn, hole, job, factor)
     if match:
         drawn = _matched(image, drawn, asked[0, 0] > 0, job)
-    if image.shape[1] == 1:
-        drawn = drawn.mean(1, keepdim=True)
     return drawn, opacity
 
 
@@ -90,7 +90,7 @@ def _seen_at(network: WholeNetwork, side: int, image: Image, hole: Image, job: M
 
 def _finer(image: Image, drawn: Image, hole: Hole, job: ModelJob, factor: float) -> Image:
     """What is finer than a network saw, of patches that look like what it drew. (1, C, H, W), around 0"""
-    guess = torch.where(hole.core, drawn[:, : image.shape[1]], image)
+    guess = torch.where(hole.core, drawn, image)
     try:
         made = complete(
             _planes(guess, None), hole.core, ~hole.core, job.wrap, job.seed,
@@ -104,10 +104,17 @@ def _finer(image: Image, drawn: Image, hole: Hole, job: ModelJob, factor: float)
 
 
 def _matched(image: Image, drawn: Image, changed: Tensor, job: ModelJob) -> Image:
-    """With what is missing at the rim of what changes made up for by a membrane."""
+    """With what is missing at the rim of what changes made up for by a membrane.
+
+    Networks give the picture itself outside of the hole, so what is around a pixel there is compared with the nearest
+    of what was drawn.
+    """
     rim = dilated(changed, 1, job.wrap) & ~changed
-    lacking = torch.where(rim, image - drawn, 0.0)[0].permute(1, 2, 0)
-    surface = membrane(lacking, ~changed, job.wrap)
+    weight = changed.float()
+    near = padded(torch.cat([drawn[0] * weight, weight[None]]).permute(1, 2, 0), 1, job.wrap, 0.0).permute(2, 0, 1)
+    sums = 9 * functional.avg_pool2d(near, 3, stride=1)
+    lacking = torch.where(rim, image[0] - sums[:-1] / sums[-1:].clamp(min=1), 0.0)
+    surface = membrane(lacking.permute(1, 2, 0), rim, job.wrap)
     return drawn + surface.permute(2, 0, 1).unsqueeze(0)
 
 

@@ -67,7 +67,8 @@ def run(
 def _fill(
     way: Way, scope: Box, like: Raster, frames: Sequence[memoryview], allocate: Callable[[int], memoryview]
 ) -> tuple[dict[str, Raster], list[memoryview]]:
-    """A scope through an operation that fills, once for each variant. Only the first is shown while it comes."""
+    """A scope through an operation that fills, once for each variant; and, as "mask", where anything changed. Only the
+    first variant is shown while it comes."""
     assert way.operation.filling is not None
     job, seed = way.job, way.job.run.seed
     placed = job.run.images["mask"]
@@ -75,6 +76,9 @@ def _fill(
     count = way.operation.filling.variants(way.params)
     images: dict[str, Raster] = {}
     results: list[memoryview] = []
+    covered = dataclasses.replace(like, channels=1, dtype="u8", order="rgba", frame=count)
+    shares = allocate(covered.size_bytes)
+    np.frombuffer(shares, np.uint8).fill(0)
     for index in range(count):
         memory = allocate(like.size_bytes)
         target = _array(memory, like)
@@ -87,13 +91,25 @@ def _fill(
 
         job.seed = (seed + index * SEED_STEP) % SEEDS
         with job.part(index / count, (index + 1) / count):
-            filling.fill(way.operation, way.params, job, way.source, way.raster, mask, placed, scope, target, show)
+            filling.fill(
+                way.operation,
+                way.params,
+                job,
+                way.source,
+                way.raster,
+                mask,
+                placed,
+                scope,
+                target,
+                _array(shares, covered),
+                show,
+            )
         images[way.operation.roles[0] if not index else f"{way.operation.roles[0]} {index + 1}"] = dataclasses.replace(
             like, frame=index
         )
         results.append(memory)
     job.progress(1.0)
-    return images, results
+    return {**images, "mask": covered}, [*results, shares]
 
 
 def _enlarge(way: Way, scope: Box, result: Result) -> None:

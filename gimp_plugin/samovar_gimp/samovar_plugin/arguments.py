@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from gi.repository import Gimp, GObject
 
-from samovar_link import words
+from samovar_link import request, words
 from samovar_link.messages import ModelInfo, OperationInfo, ParameterInfo, Value
 
 from .offer import canonical
@@ -41,15 +41,22 @@ _KEEPING = {
 def add(procedure: Gimp.Procedure, operation: OperationInfo, models: Iterable[ModelInfo]) -> None:
     """Declare the operation's parameters, and where the result goes, as the procedure's arguments."""
     adder = _Adder(procedure, [model for model in models if operation.id in model.operations])
-    for info in operation.parameters:
+    for info in request.parameters(operation):
         adder.parameter(info)
+    if request.fills(operation):
+        return  # what is selected, and nothing else
     scopes = [(id, *texts) for id, texts in (_RESIZING if operation.resizes else _KEEPING).items()]
     adder.choice(SCOPE, "Scope", "What is sent, and where the result goes", scopes, scopes[0][0])
 
 
 def values(config: Gimp.ProcedureConfig, operation: OperationInfo) -> dict[str, Value]:
-    """The parameters as they are set, by their own names."""
-    return {info.name: config.get_property(canonical(info.name)) for info in operation.parameters}
+    """The parameters as they are set, by their own names; the seed with them."""
+    return {info.name: config.get_property(canonical(info.name)) for info in request.parameters(operation)}
+
+
+def scope(config: Gimp.ProcedureConfig, operation: OperationInfo) -> str:
+    """What is sent, and where the result goes."""
+    return SELECTION if request.fills(operation) else str(config.get_property(SCOPE))
 
 
 def scaled(side: int, factor: float) -> int:

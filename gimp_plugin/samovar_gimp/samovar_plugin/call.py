@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 from gi.repository import Gegl, Gimp, GLib
 
-from samovar_link import DaemonUnavailable, Done, Progress, RemoteError, Run, words
+from samovar_link import DaemonUnavailable, Done, Progress, RemoteError, Run, request, words
 from samovar_link.messages import OperationInfo, Report, Value
 
 from . import arguments, job, live, offer
 from .meter import Meter, StatusBar, Stopped
-from .placing import Placing, place, place_in_copy
-from .source import Source, Unsuitable, choose
+from .placing import Placing, place, place_in_copy, place_patches
+from .source import Source, Unsuitable, changed, choose, hole
 from .warming import Warming
 
 
@@ -56,17 +56,33 @@ class Call:
     ) -> Gimp.PDBStatusType:  # fmt: skip
         Gegl.init(None)
         if run_mode == Gimp.RunMode.INTERACTIVE:
-            choose(image, drawables, arguments.LAYER)  # an unsuitable layer is told before the dialog, not after
+            self._check(image, drawables)  # what is unsuitable is told before the dialog, not after
             from .dialog import ask  # needs a screen: without one its import fails
 
-            with Warming(self.version, self.operation.id, lambda: arguments.values(config, self.operation)):
+            with Warming(self.version, self.operation.id, lambda: self._sent(config)):
                 wanted = ask(procedure, config, self.operation, lambda: self._foretell(image, drawables, config))
             if not wanted:
                 return Gimp.PDBStatusType.CANCEL
-        source = choose(image, drawables, config.get_property(arguments.SCOPE), context=self._sees_around)
+        source = self._source(image, drawables, config)
         with self._meter(run_mode) as meter:
             self._fetch_missing(arguments.values(config, self.operation), meter)
             return self._carry_out(source, config, meter)
+
+    def _check(self, image: Gimp.Image, drawables: list[Gimp.Drawable]) -> None:
+        """Raises Unsuitable if it cannot be done whatever is set."""
+        if request.fills(self.operation):
+            hole(image, drawables, {})
+        else:
+            choose(image, drawables, arguments.LAYER)
+
+    def _source(self, image: Gimp.Image, drawables: list[Gimp.Drawable], config: Gimp.ProcedureConfig) -> Source:
+        if request.fills(self.operation):
+            return hole(image, drawables, arguments.values(config, self.operation))
+        return choose(image, drawables, arguments.scope(config, self.operation), context=self._sees_around)
+
+    def _sent(self, config: Gimp.ProcedureConfig) -> dict[str, Value]:
+        """The parameters as they travel."""
+        return request.without_seed(arguments.values(config, self.operation))
 
     def _fetch_missing(self, parameters: dict[str, Value], meter: Meter) -> None:
         """Have the model that is asked for, if the user agrees to fetch it."""
@@ -93,7 +109,9 @@ class Call:
         return Window(self.operation.title)
 
     def _carry_out(self, source: Source, config: Gimp.ProcedureConfig, meter: Meter) -> Gimp.PDBStatusType:
-        scope = config.get_property(arguments.SCOPE)
+        if request.fills(self.operation):
+            return self._fill(source, config, meter)
+        scope = arguments.scope(config, self.operation)
         parameters = arguments.values(config, self.operation)
         covers = self.operation.resizes or source.hides_what_is_below
         if not covers and source.layer.get_lock_visibility():
@@ -111,15 +129,34 @@ class Call:
                 return Gimp.PDBStatusType.CANCEL
             if shown is not None:
                 shown.end()
-            done, pixels = result
+            done, frames = result
             raster = done.images["image"]
+            pixels = frames[raster.frame]
             name = _layer_name(self.operation, done.report)
             if blend:
-                place_in_copy(source, raster, pixels, name)
+                place_in_copy(source, raster, [pixels], name)
             else:
                 factor = float(parameters.get(arguments.FACTOR, raster.width / source.area.width))
                 hide = scope != arguments.SELECTION if self.operation.resizes else not covers
                 place(source, raster, pixels, Placing(scope, name, factor, hide, mask))
+        Gimp.displays_flush()
+        return Gimp.PDBStatusType.SUCCESS
+
+    def _fill(self, source: Source, config: Gimp.ProcedureConfig, meter: Meter) -> Gimp.PDBStatusType:
+        """Make anew what is selected: patches above the layer, or copies of one that does not hide what is below."""
+        covers = source.hides_what_is_below
+        if not covers and source.layer.get_lock_visibility():
+            raise Unsuitable("The layer has to be hidden behind the result; unlock its visibility first.")
+        result = self._work(source, arguments.values(config, self.operation), True, meter, None)
+        if result is None:
+            return Gimp.PDBStatusType.CANCEL
+        done, frames = result
+        raster, name = done.images["image"], _layer_name(self.operation, done.report)
+        results = [frames[each.frame] for role, each in done.images.items() if role != request.MASK]
+        if covers:
+            place_patches(source, raster, results, name, changed(frames[done.images[request.MASK].frame]))
+        else:
+            place_in_copy(source, raster, results, name)
         Gimp.displays_flush()
         return Gimp.PDBStatusType.SUCCESS
 
@@ -134,12 +171,15 @@ class Call:
 
     def _foretell(self, image: Gimp.Image, drawables: list[Gimp.Drawable], config: Gimp.ProcedureConfig) -> str:
         """One line for the dialog: the size now and then, or why it cannot be done."""
-        scope = config.get_property(arguments.SCOPE)
+        scope = arguments.scope(config, self.operation)
         try:
-            source = choose(image, drawables, scope)
+            source = self._source(image, drawables, config)
         except Unsuitable as error:
             return str(error)
         area = source.area
+        if request.fills(self.operation):
+            seen = source.seen
+            return f"At most {area.width} × {area.height} pixels change, {seen.width} × {seen.height} are seen"
         if not self.operation.resizes:
             part = "What is selected of the layer" if source.selected else "The whole layer"
             return f"{part}: {area.width} × {area.height} pixels"
@@ -151,7 +191,7 @@ class Call:
 
     def _work(
         self, source: Source, parameters: dict[str, Value], blend: bool, meter: Meter, shown: live.Live | None
-    ) -> tuple[Done, memoryview] | None:
+    ) -> tuple[Done, list[memoryview]] | None:
         """Let the daemon work; None if somebody cancelled the job there.
 
         blend : let the result come back mixed with the layer's own pixels, as much as each is selected
@@ -171,15 +211,15 @@ class Call:
                 images["mask"] = source.selection_raster
                 frames.append(mask)
             run = Run(
-                secrets.token_hex(16), self.operation.id, parameters=parameters, images=images, region=source.region,
+                secrets.token_hex(16), self.operation.id, parameters=request.without_seed(parameters),
+                seed=request.seed(parameters), images=images, region=source.region,
                 stream=shown is not None, viewport=None if shown is None else shown.on_canvas,
             )  # fmt: skip
             ended = job.work(client, run, frames, meter, progressed)
         if ended is None:
             return None
         source.must_exist()
-        done, results = ended
-        return done, results[done.images["image"].frame]
+        return ended
 
 
 def _layer_name(operation: OperationInfo, report: Report) -> str:

@@ -9,6 +9,7 @@ import gi
 gi.require_version("GimpUi", "3.0")
 from gi.repository import Gimp, GimpUi  # noqa: E402
 
+from samovar_link import request  # noqa: E402
 from samovar_link.messages import OperationInfo  # noqa: E402
 
 from .arguments import SCOPE  # noqa: E402
@@ -25,12 +26,14 @@ def ask(
     """
     GimpUi.init("samovar")
     dialog = GimpUi.ProcedureDialog.new(procedure, config, f"Samovar: {operation.title}")
-    for info in operation.parameters:
-        if info.kind in ("int", "float") and None not in (info.minimum, info.maximum):
+    parameters = request.parameters(operation)
+    for info in parameters:
+        if info.kind in ("int", "float") and None not in (info.minimum, info.maximum) and info != request.SEED:
             dialog.get_widget(canonical(info.name), GimpUi.SpinScale.__gtype__)
     size = dialog.get_label("outcome", foretell(), False, False)
     config.connect("notify", lambda *_: size.set_text(foretell()))
-    dialog.fill([*(canonical(info.name) for info in operation.parameters), SCOPE, "outcome"])
+    scope = [] if request.fills(operation) else [SCOPE]
+    dialog.fill([*(canonical(info.name) for info in parameters), *scope, "outcome"])
     confirmed = bool(dialog.run())
     dialog.destroy()
     handle_events()  # let the window go

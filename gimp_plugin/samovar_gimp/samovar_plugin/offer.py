@@ -13,7 +13,7 @@ import json
 import os
 from pathlib import Path
 
-from samovar_link import Welcome, codec, connect
+from samovar_link import Welcome, codec, connect, request
 from samovar_link.messages import ModelInfo, OperationInfo, Value
 
 FOLDER = Path(__file__).resolve().parents[1]
@@ -37,8 +37,8 @@ def read() -> Welcome:
 
 
 def operations(welcome: Welcome) -> list[OperationInfo]:
-    """Those that this plug-in can run: their only picture is the layer."""
-    return [each for each in welcome.operations if not each.hidden and each.roles == ("image",)]
+    """Those that this plug-in can run: their only pictures are the layer and what is selected."""
+    return [each for each in welcome.operations if not each.hidden and set(each.roles) <= {"image", request.MASK}]
 
 
 def missing(welcome: Welcome, operation: OperationInfo, parameters: dict[str, Value]) -> ModelInfo | None:

@@ -9,6 +9,7 @@ show. There the new layer is a copy of all the source with the part in it, and t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gi.repository import Gegl, Gimp
@@ -62,24 +63,54 @@ def place(source: Source, raster: Raster, pixels: memoryview, how: Placing) -> G
     return layer
 
 
-def place_in_copy(source: Source, raster: Raster, pixels: memoryview, name: str) -> Gimp.Layer:
-    """Put a result of the area's size into a copy of the source, shown in its stead, and return the copy."""
-    image, old = source.image, source.layer
-    whole = Rectangle(0, 0, old.get_width(), old.get_height())
-    image.undo_group_start()
+def place_in_copy(source: Source, raster: Raster, results: Sequence[memoryview], name: str) -> Gimp.Layer:
+    """Put each result of the area's size into a copy of the source, the first one shown in its stead, and return it."""
+    source.image.undo_group_start()
     try:
-        layer = _insert(source, name, raster.channels, whole.width, whole.height)
-        layer.set_offsets(*old.get_offsets()[1:])
-        _copy(old, layer, whole)
-        write(layer, babl_name(raster), source.area, pixels)
-        if (mask := old.get_mask()) is not None and old.get_apply_mask():
-            copied = layer.create_mask(Gimp.AddMaskType.WHITE)
-            layer.add_mask(copied)
-            _copy(mask, copied, whole)
-            layer.set_edit_mask(False)
-        old.set_visible(False)
+        for title, pixels in _titled(results, name):
+            layer = _copy_with(source, raster, pixels, title)
+            layer.set_visible(pixels is results[0])
+        source.layer.set_visible(False)
     finally:
-        image.undo_group_end()
+        source.image.undo_group_end()
+    return layer
+
+
+def place_patches(source: Source, raster: Raster, results: Sequence[memoryview], name: str, mask: bytes) -> Gimp.Layer:
+    """Put each result of the area's size into a layer of its own with a layer mask, and return the first one, which is
+    shown."""
+    source.image.undo_group_start()
+    try:
+        for title, pixels in _titled(results, name):
+            layer = _insert(source, title, raster.channels, raster.width, raster.height)
+            layer.set_offsets(*source.corner)
+            write(layer, babl_name(raster), Rectangle(0, 0, raster.width, raster.height), pixels)
+            _add_mask(layer, source.area, mask)
+            layer.set_visible(pixels is results[0])
+    finally:
+        source.image.undo_group_end()
+    return layer
+
+
+def _titled(results: Sequence[memoryview], name: str) -> list[tuple[str, memoryview]]:
+    """Results with the names of their layers, from below: the first one comes on top."""
+    numbered = [(name if len(results) == 1 else f"{name} {number}", each) for number, each in enumerate(results, 1)]
+    return numbered[::-1]
+
+
+def _copy_with(source: Source, raster: Raster, pixels: memoryview, name: str) -> Gimp.Layer:
+    """A copy of the source with a result of the area's size in it, above the source."""
+    old = source.layer
+    whole = Rectangle(0, 0, old.get_width(), old.get_height())
+    layer = _insert(source, name, raster.channels, whole.width, whole.height)
+    layer.set_offsets(*old.get_offsets()[1:])
+    _copy(old, layer, whole)
+    write(layer, babl_name(raster), source.area, pixels)
+    if (mask := old.get_mask()) is not None and old.get_apply_mask():
+        copied = layer.create_mask(Gimp.AddMaskType.WHITE)
+        layer.add_mask(copied)
+        _copy(mask, copied, whole)
+        layer.set_edit_mask(False)
     return layer
 
 

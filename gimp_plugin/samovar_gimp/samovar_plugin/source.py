@@ -6,11 +6,13 @@ u16. Whatever would lose values by that goes as float: more bits, linear light, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gi.repository import Babl, Gegl, Gimp
 
-from samovar_link.messages import Raster, Rectangle
+from samovar_link import request
+from samovar_link.messages import Raster, Rectangle, Value
 
 from .arguments import SELECTION
 
@@ -105,6 +107,23 @@ GRID = 64
 """What is sent begins at a multiple of this, so that models which halve the picture see it as in the whole layer."""
 
 
+def hole(image: Gimp.Image, drawables: list[Gimp.Drawable], values: Mapping[str, Value]) -> Source:
+    """What is selected of the layer, with the margin that a filling may change, and what it has to see around that.
+
+    values : of the operation's parameters. Raises Unsuitable.
+    """
+    layer = _single_layer(drawables)
+    whole = Rectangle(0, 0, layer.get_width(), layer.get_height())
+    if not Gimp.Selection.bounds(image)[1]:
+        raise Unsuitable("Nothing is selected; select what is to be removed.")
+    overlaps, x, y, width, height = layer.mask_intersect()
+    if not overlaps:
+        raise Unsuitable("The selection does not touch the layer; select part of it.")
+    selected = Rectangle(x, y, width, height)
+    area = _around(selected, whole, request.margin(values, width, height))
+    return Source(image, layer, area, _around(area, whole, request.context(values, width, height), GRID), True)
+
+
 def choose(image: Gimp.Image, drawables: list[Gimp.Drawable], scope: str, context: bool = True) -> Source:
     """The part of the image that the scope means, with what lies around it if wanted. Raises Unsuitable."""
     layer = _single_layer(drawables)
@@ -116,13 +135,13 @@ def choose(image: Gimp.Image, drawables: list[Gimp.Drawable], scope: str, contex
     if not overlaps:
         raise Unsuitable("The selection does not touch the layer; select part of it, or choose another scope.")
     area = Rectangle(x, y, width, height)
-    return Source(image, layer, area, _around(area, whole) if context else area, True)
+    return Source(image, layer, area, _around(area, whole, CONTEXT, GRID) if context else area, True)
 
 
-def _around(area: Rectangle, whole: Rectangle) -> Rectangle:
-    """The area with its context, as far as there is a layer."""
-    x, y = (max(0, start - CONTEXT) // GRID * GRID for start in (area.x, area.y))
-    right, bottom = area.x + area.width + CONTEXT, area.y + area.height + CONTEXT
+def _around(area: Rectangle, whole: Rectangle, margin: int, grid: int = 1) -> Rectangle:
+    """The area with a margin, as far as there is a layer, from a multiple of `grid` on."""
+    x, y = (max(0, start - margin) // grid * grid for start in (area.x, area.y))
+    right, bottom = area.x + area.width + margin, area.y + area.height + margin
     return Rectangle(x, y, min(right, whole.width) - x, min(bottom, whole.height) - y)
 
 
@@ -180,6 +199,14 @@ def _dtype(image: Gimp.Image, layer: Gimp.Layer) -> str:
 def _full(values: bytes, first: int = 0, step: int = 2) -> bool:
     """Whether the largest u16 stands at byte `first`, and from there at every `step` bytes."""
     return all(values[byte::step].count(b"\xff") * step == len(values) for byte in (first, first + 1))
+
+
+def changed(shares: memoryview) -> bytes:
+    """A mask that shows whatever got any share of the new: the pixels are mixed already. u8 -> linear u16"""
+    shown = bytes(shares).translate(bytes([0]) + b"\xff" * 255)
+    mask = bytearray(2 * len(shown))
+    mask[::2] = mask[1::2] = shown
+    return bytes(mask)
 
 
 def _product(a: bytes, b: bytes) -> bytes:

@@ -1,0 +1,61 @@
+"""What both plug-ins have to know to ask for an operation: its parameters, and how much of a layer goes along.
+
+Standard library only: this file is copied into the editors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from .messages import OperationInfo, ParameterInfo, Value
+
+MASK = "mask"
+"""Role of the picture that says where something is to be done."""
+
+SEED = ParameterInfo("seed", "int", 0, "Seed", "Another number, another result", minimum=0, maximum=2**31 - 1)
+"""`Run.seed`, as a dialog shows it beside an operation's own parameters."""
+
+LEAST_MARGIN, MOST_MARGIN = 4, 128
+LEAST_CONTEXT, MOST_CONTEXT = 128, 1024
+
+
+def fills(operation: OperationInfo) -> bool:
+    """Whether it makes anew what is in its mask, and so cannot do without one."""
+    return MASK in operation.roles
+
+
+def parameters(operation: OperationInfo) -> tuple[ParameterInfo, ...]:
+    """What a dialog shows."""
+    return (*operation.parameters, SEED) if operation.random else operation.parameters
+
+
+def without_seed(values: Mapping[str, Value]) -> dict[str, Value]:
+    """The parameters as they travel."""
+    return {name: value for name, value in values.items() if name != SEED.name}
+
+
+def seed(values: Mapping[str, Value]) -> int:
+    found = values.get(SEED.name, 0)
+    return found if isinstance(found, int) else 0
+
+
+def margin(values: Mapping[str, Value], width: int, height: int) -> int:
+    """Pixels around a selection of this size that a filling may change: its growth and its feather, and one more."""
+    if values.get("exact"):
+        return 0
+    feather = math.ceil(math.hypot(width, height) * _number(values, "feather") / 100)
+    if feather:
+        feather = min(max(feather, LEAST_MARGIN), MOST_MARGIN)
+    return math.ceil(_number(values, "grow")) + feather + 1
+
+
+def context(values: Mapping[str, Value], width: int, height: int) -> int:
+    """Pixels around what may change that have to be seen."""
+    wanted = math.ceil(_number(values, "context"))
+    return wanted or min(max(width, height, LEAST_CONTEXT), MOST_CONTEXT)
+
+
+def _number(values: Mapping[str, Value], name: str) -> float:
+    found = values.get(name, 0)
+    return float(found) if isinstance(found, (int, float)) else 0.0

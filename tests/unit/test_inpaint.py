@@ -240,9 +240,10 @@ def test_a_large_picture_is_seen_at_the_working_size_and_comes_back_sharp() -> N
 
 
 def test_alpha_goes_on_beside_a_network() -> None:
-    source = np.full((50, 50, 4), 0.2, np.float32)
-    source[25:, :, 3] = 0
-    made = paint(Painter(), source, mask(50, 50, (15, 15, 20, 20)), feather=0.0)
+    source = np.full((120, 120, 4), 0.2, np.float32)
+    source[..., 3] = 1
+    source[60:, :, 3] = 0
+    made = paint(Painter(), source, mask(120, 120, (50, 50, 20, 20)), feather=0.0)
     np.testing.assert_allclose(made[..., 3], source[..., 3], atol=0.05)
 
 

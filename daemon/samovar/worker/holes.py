@@ -19,9 +19,8 @@ from torch import Tensor
 from samovar.operation import Edge
 from samovar.worker.region import Box, Mask, grow
 from samovar.worker.tiling import Wrap
+from samovar_link.request import CELL
 
-CELL = 8
-"""Pixels; parts of a mask that are less apart are one."""
 LONG, SEGMENT = 1024, 512
 """A part longer than LONG of which little is to be filled, a scratch, is cut into segments of this side."""
 SPARSE = 0.25

@@ -67,18 +67,18 @@ def place_in_copy(source: Source, raster: Raster, results: Sequence[memoryview],
     """Put each result of the area's size into a copy of the source, the first one shown in its stead, and return it."""
     source.image.undo_group_start()
     try:
-        for title, pixels in _titled(results, name):
-            layer = _copy_with(source, raster, pixels, title)
-            layer.set_visible(pixels is results[0])
+        layers = [_copy_with(source, raster, pixels, title) for title, pixels in _titled(results, name)]
+        _show_first(source.image, layers)
         source.layer.set_visible(False)
     finally:
         source.image.undo_group_end()
-    return layer
+    return layers[0]
 
 
 def place_patches(source: Source, raster: Raster, results: Sequence[memoryview], name: str, mask: bytes) -> Gimp.Layer:
     """Put each result of the area's size into a layer of its own with a layer mask, and return the first one, which is
     shown."""
+    layers = []
     source.image.undo_group_start()
     try:
         for title, pixels in _titled(results, name):
@@ -86,16 +86,22 @@ def place_patches(source: Source, raster: Raster, results: Sequence[memoryview],
             layer.set_offsets(*source.corner)
             write(layer, babl_name(raster), Rectangle(0, 0, raster.width, raster.height), pixels)
             _add_mask(layer, source.area, mask)
-            layer.set_visible(pixels is results[0])
+            layers.append(layer)
+        _show_first(source.image, layers)
     finally:
         source.image.undo_group_end()
-    return layer
+    return layers[0]
 
 
 def _titled(results: Sequence[memoryview], name: str) -> list[tuple[str, memoryview]]:
-    """Results with the names of their layers, from below: the first one comes on top."""
-    numbered = [(name if len(results) == 1 else f"{name} {number}", each) for number, each in enumerate(results, 1)]
-    return numbered[::-1]
+    """Results with the names of their layers. Each is put right above the source, so the first one ends on top."""
+    return [(name if len(results) == 1 else f"{name} {number}", each) for number, each in enumerate(results, 1)]
+
+
+def _show_first(image: Gimp.Image, layers: Sequence[Gimp.Layer]) -> None:
+    for layer in layers[1:]:
+        layer.set_visible(False)
+    image.set_selected_layers([layers[0]])
 
 
 def _copy_with(source: Source, raster: Raster, pixels: memoryview, name: str) -> Gimp.Layer:

@@ -28,7 +28,7 @@ from samovar_link.errors import BadRequest
 from samovar_link.messages import Choice, OperationInfo, ParameterInfo, Run, Value
 
 if TYPE_CHECKING:
-    from samovar.card import Catalogue
+    from samovar.card import Catalogue, ModelCard
 
 _KEY = "samovar"
 
@@ -75,12 +75,12 @@ class Edge:
 class Filling:
     """Of an operation that makes what is in the mask anew from what is around it.
 
-    edge : (params, diagonal of the mask in pixels) -> how the mask is widened
+    edge : (params, diagonal of the mask in pixels, id of a model -> its card) -> how the mask is widened
     context : (params, longer side of a part of the mask) -> pixels around it that are seen
     variants : params -> how many results are wanted, each from another seed
     """
 
-    edge: Callable[[Any, float], Edge]
+    edge: Callable[[Any, float, Callable[[str], ModelCard]], Edge]
     context: Callable[[Any, int], int]
     variants: Callable[[Any], int]
 

@@ -24,6 +24,12 @@ ROOT = Path(__file__).parents[2]
 LEVEL = 1 / 255
 
 
+CARD = ModelCard(
+    id="test/painter", title="Painter", operations=("inpaint",), network="painter", whole=True, receptive_field=0,
+    weights={"": WeightFile("none", "none", "sha")}, scale=1, licence="MIT", source="",
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def laboratory() -> Laboratory:
     return Laboratory()
@@ -115,7 +121,7 @@ def test_growth_and_exactly_my_selection(laboratory: Laboratory) -> None:
 def test_plug_ins_make_room_for_all_that_may_change(size: tuple[int, int], grow: int, feather: float) -> None:
     for exact in (False, True):
         params = Params(grow=grow, feather=feather, exact=exact)
-        found = edge(params, float(np.hypot(*size)))
+        found = edge(params, float(np.hypot(*size)), lambda model: CARD)
         values = {"grow": grow, "feather": feather, "exact": exact}
         assert found.grow + found.margin <= request.margin(values, *size) <= found.grow + found.margin + 3
 
@@ -195,12 +201,6 @@ class Painter(HoleNetwork):
     def forward(self, image: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
         self.saw.append((image.clone(), hole.clone()))
         return torch.where(hole > 0, self.colour, image)
-
-
-CARD = ModelCard(
-    id="test/painter", title="Painter", operations=("inpaint",), network="painter", whole=True, receptive_field=0,
-    weights={"": WeightFile("none", "none", "sha")}, scale=1, licence="MIT", source="",
-)  # fmt: skip
 
 
 def painting(painter: Painter) -> Laboratory:

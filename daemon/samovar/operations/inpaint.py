@@ -7,6 +7,7 @@ picture, too; over the outer part of it, the *blend*, its picture fades into the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from samovar.operation import Edge, Filling, operation, param
 from samovar_link.request import LEAST_CONTEXT, LEAST_MARGIN, MOST_CONTEXT, MOST_MARGIN
 
 if TYPE_CHECKING:
-    from samovar.card import Catalogue
+    from samovar.card import Catalogue, ModelCard
     from samovar.worker.holes import Hole
     from samovar.worker.image import Alpha, Image
     from samovar.worker.model_job import ModelJob
@@ -60,10 +61,12 @@ class Params:
     variants: int = param(1, title="Variants", help="So many results, to choose from", minimum=1, maximum=3)
 
 
-def edge(params: Params, diagonal: float) -> Edge:
+def edge(params: Params, diagonal: float, card: Callable[[str], ModelCard]) -> Edge:
     """How the selection is widened. diagonal : of the selection, in pixels"""
     if params.exact:
         return Edge()
+    if not card(params.model).weights:
+        return Edge(params.grow)
     margin = round(diagonal * params.feather / 100)
     if params.feather:
         margin = min(max(margin, LEAST_MARGIN), MOST_MARGIN)

@@ -86,7 +86,7 @@ def fill(
         raise BadRequest.field(
             f"{operation.id} mask", "all of the layer", "a part of it", "leave something unselected to fill from"
         )
-    edge = operation.filling.edge(params, _diagonal(wanted))
+    edge = operation.filling.edge(params, _diagonal(wanted), job.card)
     boxes = parts(wanted, edge.grow + edge.margin, job.wrap)
     if len(boxes) > 1:
         source, wanted = source.copy(), wanted.copy()

@@ -26,6 +26,7 @@ UPCONV7 = card.discover().get("waifu2x/upconv7-art")
 TINY = Sizes(
     overhead=64, small=16, overhead_rounds=1, warm=16, warm_rounds=1, peer=64, peer_seconds=0.0, peer_rounds=1,
     dirty=64, strokes=2, memory=64, response=320, cancels=1, pings=3, start=32, starts=1,
+    fill=96, fill_rounds=1,
 )  # fmt: skip
 
 
@@ -58,6 +59,12 @@ def test_pixels_there_and_back() -> None:
 def test_a_picture_again_after_a_stroke() -> None:
     (row,) = measured("dirty")
     assert row["detail"]["tiles"]["total"] > 0
+
+
+@pytest.mark.slow
+def test_a_hole_in_a_large_picture() -> None:
+    (row,) = measured("fill")
+    assert row["detail"]["large"]["count"] == 1
 
 
 @pytest.mark.slow

@@ -30,12 +30,14 @@ class Sizes:
     pings: int = 500
     start: int = 512
     starts: int = 7
+    fill: int = 4096
+    fill_rounds: int = 3
 
 
 FULL = Sizes()
 QUICK = Sizes(
     overhead_rounds=6, warm_rounds=3, peer=384, peer_seconds=6.0, peer_rounds=1, dirty=1024, strokes=5, response=1024,
-    cancels=20, pings=200, starts=3,
+    cancels=20, pings=200, starts=3, fill=1024,
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ MODULES = {
     "cancel": "response",
     "ping": "response",
     "start": "start",
+    "fill": "fill",
 }
 """Row -> the module of this package that measures it, in the order of the table."""
 LONG = ("memory",)

@@ -63,7 +63,7 @@ def test_every_model_has_a_network() -> None:
     assert {each.id for each in CATALOGUE if not each.network} == {"patchmatch"}, "the one that has no weights"
     whole = {each.id: (each.network, each.multiple) for each in CATALOGUE if each.whole and each.network}
     assert whole.items() >= {
-        "lama/photo-fill": ("lama", 8), "siggraph17/photo-colour": ("siggraph17", 8),
+        "lama/photo-fill": ("lama", 8), "lama/manga-fill": ("lama", 8), "siggraph17/photo-colour": ("siggraph17", 8),
         "ddcolor/photo-colour": ("ddcolor", 1),
         "migan/photo-fill": ("onnx_pipeline", 1), "vgg19/features": ("vgg19", 1),
     }.items()  # fmt: skip

@@ -43,6 +43,7 @@ class _Entry:
     url: str
     size_bytes: int
     sha256: str
+    commercial: bool = True
 
     def card(self) -> ModelCard:
         whole = self.architecture not in GRIDS
@@ -67,6 +68,7 @@ class _Entry:
             speed=self.speed,
             architecture=self.architecture,
             whole=whole,
+            commercial=self.commercial,
         )
 
 
@@ -145,7 +147,7 @@ _ENTRIES = (
 
 _SANSTER = "https://github.com/Sanster/models/releases/download"
 
-_AHEAD = (
+_FILLING = (
     _Entry(
         "lama/photo-fill", "Photos, large holes (big LaMa)", "Fills what was selected from what is around it.",
         "inpaint", "LaMa", 1, "slow", "Apache-2.0", "https://github.com/advimman/lama",
@@ -153,11 +155,21 @@ _AHEAD = (
         205669692, "344c77bbcb158f17dd143070d1e789f38a66c04202311ae3a258ef66667a9ea9",
     ),
     _Entry(
+        "lama/manga-fill", "Manga and anime (LaMa)", "Fills what was selected in drawings: ink, tone, flat colour.",
+        "inpaint", "LaMa", 1, "slow", "not stated", "https://github.com/Sanster/models",
+        f"{_SANSTER}/AnimeMangaInpainting/anime-manga-big-lama.pt",
+        205717870, "479d3afdcb7ed2fd944ed4ebcc39ca45b33491f0f2e43eb1000bd623cfb41823",
+        commercial=False,
+    ),
+    _Entry(
         "migan/photo-fill", "Photos, quick (MI-GAN)", "Fills what was selected: small and quick.",
         "inpaint", "MI-GAN", 1, "fast", "MIT", "https://github.com/Picsart-AI-Research/MI-GAN",
         "https://huggingface.co/andraniksargsyan/migan/resolve/main/migan_pipeline_v2.onnx",
         28079181, "6f1f3530a1a2324b19752018ce756088b07973cda8d7d890034ace5c8a48c40b",
     ),
+)  # fmt: skip
+
+_AHEAD = (
     _Entry(
         "ddcolor/photo-colour", "Photos, vivid (DDColor tiny)", "Colours gray photographs.",
         "colorize", "DDColor", 1, "slow", "Apache-2.0", "https://github.com/piddnad/DDColor",
@@ -179,4 +191,4 @@ _AHEAD = (
 )  # fmt: skip
 """For operations that are still to come: known, and to be fetched by who likes to, but in no dialog."""
 
-CARDS = (*(each.card() for each in _ENTRIES), *(each.card() for each in _AHEAD))
+CARDS = tuple(each.card() for each in (*_ENTRIES, *_FILLING, *_AHEAD))

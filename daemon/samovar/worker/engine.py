@@ -103,9 +103,10 @@ class Engine:
         """
         found = self._registry.get(operation)
         params = found.parse(parameters, self._catalogue.ids(operation))
-        if found.weights is None or not (wanted := found.weights(params, self._catalogue)):
+        if found.weights is None:
             return ()
-        pool, _ = self._ready_pool()
+        pool, _ = self._ready_pool()  # also for a method without weights: torch takes seconds to import
+        wanted = found.weights(params, self._catalogue)
         return tuple(
             pool.warm(self._catalogue.get(model), variant, keep_alive_seconds, check)
             for model, variant in dict.fromkeys(wanted)

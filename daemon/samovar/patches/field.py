@@ -145,14 +145,14 @@ class Field:
 
     def _propagate(self, dy: int, dx: int) -> None:
         """What suits the patch at (dy, dx) from each, moved along."""
-        y, x, inside = self._placed(self._here[0] + dy, self._here[1] + dx)
+        y, x, inside = self.placed(self._here[0] + dy, self._here[1] + dx)
         row = self.row[y * self.width + x]
         inside &= row >= 0
         self.consider(self.y[row] - dy, self.x[row] - dx, inside)
 
     def consider(self, y: Tensor, x: Tensor, allowed: Tensor | None = None) -> None:
         """Take each candidate that is a source, and nearer than what was found."""
-        y, x, inside = self._placed(y, x)
+        y, x, inside = self.placed(y, x)
         flat = y * self.width + x
         inside &= self.sources.valid.flatten()[flat]
         if allowed is not None:
@@ -165,7 +165,7 @@ class Field:
     def _distances(self, flat: Tensor) -> Tensor:
         return (self._wanted - self.sources.descriptors[flat]).square_().sum(1)
 
-    def _placed(self, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def placed(self, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Within the picture, and whether they were so: along an axis that wraps they always are."""
         inside = torch.ones_like(y, dtype=torch.bool)
         if self.sources.wrap[0]:

@@ -66,7 +66,7 @@ def test_the_field_finds_the_same_patch_again_and_step_by_step_as_good_as_all_at
     at = torch.tensor([[y * 50 + x for y in range(7, 14) for x in range(7, 14)]]).flatten()
     whole = Field(at, sources, torch.Generator().manual_seed(1))
     whole.look(planes)
-    whole.search_all()
+    whole.search_all(lambda: None)
     assert torch.equal(whole.y, at // 50 + 20) and torch.equal(whole.x, at % 50 + 25)
     assert whole.distances.max() < 1e-6
     steps = Field(at, sources, torch.Generator().manual_seed(1))

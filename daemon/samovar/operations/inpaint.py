@@ -30,7 +30,7 @@ class Params:
         help="How far around the selection is looked; 0 as far as the selection is long",
         unit="px",
         minimum=0,
-        maximum=4096,
+        maximum=2048,
     )
     grow: int = param(
         4, title="Grow", help="Takes the selection wider, so that no rim of it stays", unit="px", minimum=0, maximum=256

@@ -111,8 +111,8 @@ class Field:
         self._wanted = described(planes, sources.basis, sources.radius, sources.wrap).flatten(0, 1)[self.at]
         self.distances = self._distances(self.y * self.width + self.x)
 
-    def search_all(self) -> None:
-        """Compare all patches with all sources."""
+    def search_all(self, check: Callable[[], None]) -> None:
+        """Compare all patches with all sources. check : called now and then; may raise to stop"""
         sources = self.sources.descriptors[self._known]
         lengths = sources.square().sum(1)
         step = max(1, MATRIX // len(sources))
@@ -121,6 +121,7 @@ class Field:
             found = torch.addmm(lengths, self._wanted[part], sources.T, alpha=-2).argmin(1)
             flat = self._known[found]
             self.y[part], self.x[part] = flat // self.width, flat % self.width
+            check()
         self.distances = self._distances(self.y * self.width + self.x)
 
     @property

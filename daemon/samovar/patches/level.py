@@ -102,7 +102,7 @@ class Filling:
         for index in range(rounds):
             field.look(self._planes)
             if field.cost <= (FULL_COST if index == 0 else SMALL_COST):
-                field.search_all()
+                field.search_all(self._check)
             else:
                 for _ in range(2):
                     field.improve(max(self._height, self._width) // 2 if index == 0 else 32, self._check)
@@ -195,6 +195,7 @@ class Filling:
         width, reach = self._width, range(-self._radius, self._radius + 1)
         y, x = pixels // width, pixels % width
         for dy, dx in itertools.product(reach, reach):
+            self._check()
             cy, cx, inside = field.placed(y - dy, x - dx)
             row = field.row[cy * width + cx]
             sy, sx, _ = field.placed(field.y[row] + dy, field.x[row] + dx)
@@ -225,7 +226,7 @@ class Filling:
     def _bridged(self, planes: Planes) -> Planes:
         """A membrane over the hole between what the planes are at its rim."""
         rim = dilated(self._level.hole, 1, self._wrap) & ~self._level.hole
-        return membrane(torch.where(rim.unsqueeze(2), planes, torch.zeros(())), rim, self._wrap)
+        return membrane(torch.where(rim.unsqueeze(2), planes, torch.zeros(())), rim, self._wrap, self._check)
 
 
 def _inside(y: Tensor, x: Tensor, radius: int, height: int, width: int, wrap: Wrap) -> Tensor:

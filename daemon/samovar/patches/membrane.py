@@ -8,6 +8,8 @@ differences at the rim. Red-black relaxation: Press et al., "Numerical Recipes",
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -20,15 +22,18 @@ SMALL = 3
 """Side at which a level is left as it is."""
 
 
-def membrane(values: Planes, known: Mask, wrap: Wrap = (False, False)) -> Planes:
+def membrane(
+    values: Planes, known: Mask, wrap: Wrap = (False, False), check: Callable[[], None] = lambda: None
+) -> Planes:
     """The values where they are known, and the smoothest surface between them elsewhere; flat towards the borders.
 
     values : (H, W, C), of no account where not known. All 0 if nothing is known.
+    check : called now and then; may raise to stop
     """
-    return _solve(values, known.float(), wrap)
+    return _solve(values, known.float(), wrap, check)
 
 
-def _solve(values: Planes, weight: Tensor, wrap: Wrap) -> Planes:
+def _solve(values: Planes, weight: Tensor, wrap: Wrap, check: Callable[[], None]) -> Planes:
     known = weight > 0
     if bool(known.all()):
         return values.clone()
@@ -38,18 +43,19 @@ def _solve(values: Planes, weight: Tensor, wrap: Wrap) -> Planes:
         mean = (values * weight.unsqueeze(2)).sum((0, 1)) / total.clamp(min=1e-6)
         guess = mean.expand_as(values)
     else:
-        coarse = _solve(*halved(values, weight), wrap)
+        coarse = _solve(*halved(values, weight), wrap, check)
         guess = doubled(coarse, wrap)[:height, :width]
     surface = torch.where(known.unsqueeze(2), values, guess).contiguous()
-    _relax(surface, ~known, wrap)
+    _relax(surface, ~known, wrap, check)
     return surface
 
 
-def _relax(surface: Planes, free: Mask, wrap: Wrap) -> None:
+def _relax(surface: Planes, free: Mask, wrap: Wrap, check: Callable[[], None]) -> None:
     height, width = free.shape
     checker = (torch.arange(height).view(-1, 1) + torch.arange(width)) % 2 == 0
     colours = [(OVER * (free & colour)).unsqueeze(2) for colour in (checker, ~checker)]
     for _ in range(SWEEPS):
+        check()
         for colour in colours:
             around = padded(surface, 1, wrap)
             mean = (around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]) / 4

@@ -66,6 +66,14 @@ def test_a_warmed_model_goes_when_nobody_used_it(laboratory: Laboratory) -> None
     assert held(laboratory) == {}
 
 
+def test_a_method_without_weights_has_its_libraries_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    laboratory, readied = Laboratory(), []
+    ready = laboratory.engine._ready_pool
+    monkeypatch.setattr(laboratory.engine, "_ready_pool", lambda: readied.append(True) or ready())
+    assert laboratory.engine.warm("inpaint", {"model": "patchmatch"}, 300.0) == () and readied == [True]
+    assert laboratory.engine.warm("identity", {}, 300.0) == () and readied == [True]
+
+
 def test_what_needs_no_model_warms_nothing(laboratory: Laboratory) -> None:
     assert laboratory.engine.warm("identity", {}, 300.0) == () and laboratory.loads == []
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from samovar.patches.grid import Mask, Planes, Wrap, eroded, padded
+from samovar.patches.grid import Mask, Planes, Wrap, around, eroded, padded
 
 COMPONENTS = 24
 """Of a descriptor."""
@@ -55,17 +55,17 @@ class Sources:
 
 def described(planes: Planes, basis: Tensor, radius: int, wrap: Wrap) -> Tensor:
     """Descriptors of all patches, (H, W, components)."""
-    around = padded(planes, radius, wrap).permute(2, 0, 1).unsqueeze(0)
-    found: Tensor = functional.conv2d(around, basis)[0].permute(1, 2, 0).contiguous()
+    seen = padded(planes, radius, wrap).permute(2, 0, 1).unsqueeze(0)
+    found: Tensor = functional.conv2d(seen, basis)[0].permute(1, 2, 0).contiguous()
     return found
 
 
 def patches_at(planes: Planes, y: Tensor, x: Tensor, radius: int, wrap: Wrap) -> Tensor:
     """Whole patches with their centres at (y, x). (N,), (N,) -> (N, C, p, p)"""
-    around = padded(planes, radius, wrap)
+    whole = padded(planes, radius, wrap)
     side = torch.arange(2 * radius + 1)
     rows, columns = y.view(-1, 1, 1) + side.view(1, -1, 1), x.view(-1, 1, 1) + side.view(1, 1, -1)
-    found: Tensor = around[rows, columns].permute(0, 3, 1, 2)
+    found: Tensor = whole[rows, columns].permute(0, 3, 1, 2)
     return found
 
 
@@ -88,6 +88,7 @@ class Field:
 
     at : (N,), where the patches are, flat
     y, x : (N,), centres of the patches that are most like them
+    row : (H * W,), which of them has its centre there; N where none has
     distances : (N,), sums of squared differences of descriptors; FAR where nothing was found yet
     """
 
@@ -97,8 +98,11 @@ class Field:
         self.height, self.width = sources.valid.shape
         self._generator = generator
         self._here = at // self.width, at % self.width
+        touched = torch.zeros_like(sources.valid)
+        touched.view(-1)[at] = True
+        self._box = around(touched, sources.radius, sources.wrap)
         self._known = sources.valid.flatten().nonzero().flatten()
-        self.row = torch.full((self.height * self.width,), -1, dtype=torch.int64)
+        self.row = torch.full((self.height * self.width,), len(at), dtype=torch.int64)
         self.row[at] = torch.arange(len(at))
         drawn = self._known[torch.randint(len(self._known), (len(at),), generator=generator)]
         self.y, self.x = drawn // self.width, drawn % self.width
@@ -107,8 +111,9 @@ class Field:
 
     def look(self, planes: Planes) -> None:
         """Take the patches as they are now, and how far they are from what was found."""
-        sources = self.sources
-        self._wanted = described(planes, sources.basis, sources.radius, sources.wrap).flatten(0, 1)[self.at]
+        sources, (rows, columns) = self.sources, self._box
+        here = described(planes[rows, columns], sources.basis, sources.radius, sources.wrap)
+        self._wanted = here[self._here[0] - rows.start, self._here[1] - columns.start]
         self.distances = self._distances(self.y * self.width + self.x)
 
     def search_all(self, check: Callable[[], None]) -> None:
@@ -148,7 +153,8 @@ class Field:
         """What suits the patch at (dy, dx) from each, moved along."""
         y, x, inside = self.placed(self._here[0] + dy, self._here[1] + dx)
         row = self.row[y * self.width + x]
-        inside &= row >= 0
+        inside &= row < len(self.at)
+        row = row.clamp_(max=len(self.at) - 1)
         self.consider(self.y[row] - dy, self.x[row] - dx, inside)
 
     def consider(self, y: Tensor, x: Tensor, allowed: Tensor | None = None) -> None:
@@ -164,7 +170,7 @@ class Field:
         self.y, self.x = torch.where(better, y, self.y), torch.where(better, x, self.x)
 
     def _distances(self, flat: Tensor) -> Tensor:
-        return (self._wanted - self.sources.descriptors[flat]).square_().sum(1)
+        return self.sources.descriptors.index_select(0, flat).sub_(self._wanted).square_().sum(1)
 
     def placed(self, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Within the picture, and whether they were so: along an axis that wraps they always are."""

@@ -45,6 +45,18 @@ def _spread(mask: Mask, radius: int, wrap: Wrap, beyond: float) -> Mask:
     return functional.max_pool2d(rows, (2 * radius + 1, 1), stride=1)[0] > 0
 
 
+def around(mask: Mask, margin: int, wrap: Wrap) -> tuple[slice, slice]:
+    """Rows and columns of the box around what is True, with a margin, within the picture; all of an axis that wraps."""
+    sides = []
+    for axis in (0, 1):
+        at = mask.any(1 - axis).nonzero().flatten()
+        if wrap[axis] or not len(at):
+            sides.append(slice(0, mask.shape[axis]))
+        else:
+            sides.append(slice(max(0, int(at[0]) - margin), min(mask.shape[axis], int(at[-1]) + 1 + margin)))
+    return sides[0], sides[1]
+
+
 def doubled(planes: Planes, wrap: Wrap = (False, False)) -> Planes:
     """Twice the size, linearly between the middles of pixels, and on in the same slope beyond the outermost ones."""
     around = padded(planes, 1, wrap)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from samovar.patches.features import fine
 from samovar.patches.field import FAR, Field, Sources, patches_at
-from samovar.patches.grid import Mask, Planes, Wrap, dilated, eroded
+from samovar.patches.grid import Mask, Planes, Wrap, around, dilated, eroded
 from samovar.patches.membrane import membrane
 
 SEARCHED, SEARCHED_AREA = 150_000, 3_000_000
@@ -75,7 +75,10 @@ class Filling:
         self._height, self._width = level.hole.shape
         rim = dilated(level.hole, 1, level.wrap)
         self._voted = rim.flatten().nonzero().flatten()  # pixels of the hole, and those next to it
-        self._depth = _depth(level.hole, level.wrap)
+        self._box = around(level.hole, 1, level.wrap)
+        depth = torch.zeros(level.hole.shape)
+        depth[self._box] = _depth(level.hole[self._box], level.wrap)
+        self._depth = depth.flatten()
         self._centres = self._centres_of(dilated(level.hole, level.radius, level.wrap))
 
     @functools.cached_property
@@ -164,16 +167,18 @@ class Filling:
         if sharpness is not None:
             scale = torch.quantile(field.distances[:: max(1, len(field.distances) // QUANTILE_SAMPLE)], sharpness)
             weights = weights * torch.exp(-field.distances / (2 * scale + OUTLIER)) + OUTLIER * weights
+        weights = torch.cat([weights, torch.zeros(1)])
         parts = [self._votes_for(part, field, weights) for part in torch.split(self._voted, AT_ONCE)]
         return torch.cat([votes for votes, _ in parts]), torch.cat([there for _, there in parts])
 
     def _votes_for(self, pixels: Tensor, field: Field, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """weights : (N + 1,), of the field's patches, and 0 for none"""
         colours = self._level.planes.flatten(0, 1)
         total = colours.new_zeros((len(pixels), colours.shape[1]))
         number = colours.new_zeros((len(pixels), 1))
-        for row, source, inside in self._over(pixels, field):
-            weight = (weights[row] * inside).unsqueeze(1)
-            total += colours[source] * weight
+        for row, source in self._over(pixels, field):
+            weight = weights.index_select(0, row).unsqueeze_(1)
+            total.addcmul_(colours.index_select(0, source), weight)
             number += weight
         return total / number.clamp(min=1e-12), number[:, 0] > 0
 
@@ -183,23 +188,33 @@ class Filling:
 
     def _nearest_of(self, pixels: Tensor, field: Field) -> Tensor:
         least, nearest = torch.full((len(pixels),), FAR), torch.zeros_like(pixels)
-        for row, source, inside in self._over(pixels, field):
-            distances = torch.where(inside, field.distances[row], FAR)
+        all_distances = torch.cat([field.distances, torch.full((1,), FAR)])
+        for row, source in self._over(pixels, field):
+            distances = all_distances.index_select(0, row)
             better = distances < least
             least, nearest = torch.where(better, distances, least), torch.where(better, source, nearest)
         return nearest
 
-    def _over(self, pixels: Tensor, field: Field) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """The patches over each pixel, one after the other: their rows in the field, where the pixel is in their
-        sources, flat, and whether there is such a patch."""
-        width, reach = self._width, range(-self._radius, self._radius + 1)
+    def _over(self, pixels: Tensor, field: Field) -> Iterator[tuple[Tensor, Tensor]]:
+        """The patches over each pixel, one after the other: their rows in the field, N for none, and where the pixel is
+        in their sources, flat."""
+        width, last = self._width, len(field.row) - 1
+        reach = range(-self._radius, self._radius + 1)
         y, x = pixels // width, pixels % width
+        nothing = torch.zeros(1, dtype=torch.int64)
+        source_y, source_x = torch.cat([field.y, nothing]), torch.cat([field.x, nothing])
+        sources = source_y * width + source_x
         for dy, dx in itertools.product(reach, reach):
             self._check()
-            cy, cx, inside = field.placed(y - dy, x - dx)
-            row = field.row[cy * width + cx]
-            sy, sx, _ = field.placed(field.y[row] + dy, field.x[row] + dx)
-            yield row, sy * width + sx, inside & (row >= 0)
+            if any(self._wrap):
+                cy, cx, inside = field.placed(y - dy, x - dx)
+                row = torch.where(inside, field.row[cy * width + cx], len(field.at))
+                sy, sx, _ = field.placed(source_y[row] + dy, source_x[row] + dx)
+                yield row, sy * width + sx
+            else:  # no centre is so near to a border that a step over it would find another
+                step = dy * width + dx
+                row = field.row.index_select(0, (pixels - step).clamp_(0, last))
+                yield row, sources.index_select(0, row).add_(step).clamp_(0, last)
 
     def finish(self, match: bool) -> Planes:
         """The picture; if it is to match, with what is missing at the rim made up for by a membrane."""
@@ -225,8 +240,12 @@ class Filling:
 
     def _bridged(self, planes: Planes) -> Planes:
         """A membrane over the hole between what the planes are at its rim."""
-        rim = dilated(self._level.hole, 1, self._wrap) & ~self._level.hole
-        return membrane(torch.where(rim.unsqueeze(2), planes, torch.zeros(())), rim, self._wrap, self._check)
+        hole = self._level.hole[self._box]
+        rim = dilated(hole, 1, self._wrap) & ~hole
+        values = torch.where(rim.unsqueeze(2), planes[self._box], torch.zeros(()))
+        surface = torch.zeros_like(planes)
+        surface[self._box] = membrane(values, rim, self._wrap, self._check)
+        return surface
 
 
 def _inside(y: Tensor, x: Tensor, radius: int, height: int, width: int, wrap: Wrap) -> Tensor:
@@ -239,14 +258,14 @@ def _inside(y: Tensor, x: Tensor, radius: int, height: int, width: int, wrap: Wr
 
 
 def _depth(hole: Mask, wrap: Wrap, most: int = 16) -> Tensor:
-    """(H * W,), steps from each pixel of the hole to what is known, at most `most`; 0 outside."""
+    """(H, W), steps from each pixel of the hole to what is known, at most `most`; 0 outside."""
     depth = torch.zeros(hole.shape)
     for _ in range(most):
         depth += hole
         hole = eroded(hole, 1, wrap, outside=True)
         if not bool(hole.any()):
             break
-    return depth.flatten()
+    return depth
 
 
 def _take_over(field: Field, coarser: Field) -> None:
@@ -254,7 +273,8 @@ def _take_over(field: Field, coarser: Field) -> None:
     y, x = field.at // field.width, field.at % field.width
     cy, cx = (y // 2).clamp(max=coarser.height - 1), (x // 2).clamp(max=coarser.width - 1)
     row = coarser.row[cy * coarser.width + cx]
-    found = row >= 0
+    found = row < len(coarser.at)
+    row = row.clamp_(max=len(coarser.at) - 1)
     field.consider(
         torch.where(found, 2 * coarser.y[row] + y - 2 * cy, field.y),
         torch.where(found, 2 * coarser.x[row] + x - 2 * cx, field.x),

@@ -17,7 +17,8 @@ SEED = ParameterInfo("seed", "int", 0, "Seed", "Another number, another result",
 """`Run.seed`, as a dialog shows it beside an operation's own parameters."""
 
 LEAST_MARGIN, MOST_MARGIN = 4, 128
-LEAST_CONTEXT, MOST_CONTEXT = 128, 1024
+CONTEXT, LEAST_CONTEXT, MOST_CONTEXT = 2 / 3, 128, 1024
+"""Of the longer side of what is selected; pixels."""
 CELL = 8
 """Pixels; the daemon looks at masks in squares of this side."""
 
@@ -55,7 +56,7 @@ def margin(values: Mapping[str, Value], width: int, height: int) -> int:
 def context(values: Mapping[str, Value], width: int, height: int) -> int:
     """Pixels around what may change that have to be seen."""
     wanted = math.ceil(_number(values, "context"))
-    return (wanted or min(max(width, height, LEAST_CONTEXT), MOST_CONTEXT)) + 2 * CELL
+    return (wanted or min(max(math.ceil(max(width, height) * CONTEXT), LEAST_CONTEXT), MOST_CONTEXT)) + 2 * CELL
 
 
 def _number(values: Mapping[str, Value], name: str) -> float:

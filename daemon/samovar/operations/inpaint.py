@@ -7,12 +7,13 @@ picture, too; over the outer part of it, the *blend*, its picture fades into the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from samovar.operation import Edge, Filling, operation, param
-from samovar_link.request import LEAST_CONTEXT, LEAST_MARGIN, MOST_CONTEXT, MOST_MARGIN
+from samovar_link.request import CONTEXT, LEAST_CONTEXT, LEAST_MARGIN, MOST_CONTEXT, MOST_MARGIN
 
 if TYPE_CHECKING:
     from samovar.card import Catalogue, ModelCard
@@ -27,7 +28,7 @@ class Params:
     context: int = param(
         0,
         title="Context",
-        help="How far around the selection is looked; 0 as far as the selection is long",
+        help="How far around the selection is looked; 0 as far as two thirds of its length",
         unit="px",
         minimum=0,
         maximum=2048,
@@ -75,7 +76,7 @@ def edge(params: Params, diagonal: float, card: Callable[[str], ModelCard]) -> E
 
 def context(params: Params, side: int) -> int:
     """Pixels around a part of the selection that are looked at. side : its longer one"""
-    return params.context or min(max(side, LEAST_CONTEXT), MOST_CONTEXT)
+    return params.context or min(max(math.ceil(side * CONTEXT), LEAST_CONTEXT), MOST_CONTEXT)
 
 
 def weights(params: Params, catalogue: Catalogue) -> list[tuple[str, str]]:

@@ -31,8 +31,9 @@ RADIUS = 3
 ROUNDS = (8, 4, 2, 1, 1)
 """How often the steps take turns, from the coarsest level on; the last number goes on."""
 ENOUGH_SOURCES = 64
-STARTS, TRIED_LEVELS = 8, 2
-"""So many fillings of the coarsest levels are made; the one goes on whose patches are most like their sources."""
+STARTS, FINALISTS, TRIED_LEVELS = 8, 2, 2
+"""So many fillings of the coarsest level are made; so many of them, whose patches are most like their sources, are made
+again up to the last level that is tried, and the best one goes on."""
 LEAST_STARTS, ALIKE = 3, 0.05
 """After so many, no more are made if the best and the worst differ by less than this share."""
 TEXTURE_WEIGHT = 7.0
@@ -78,25 +79,38 @@ def complete(
     for index, level in enumerate(levels[1:], 1):
         if not is_searched(level):  # nothing is compared there
             levels[index] = replace(level, planes=level.planes[..., :colours].clone())
-    tried = levels[:TRIED_LEVELS]
-    starts = _starts(tried, work, 1 if halvings is not None else STARTS)
-    best = min(starts, key=_unlikeness)
-    if len(levels) > len(tried):
-        best = _descend(levels[len(tried) :], best.field, work, (START_SHARE, 1 - START_SHARE), len(tried))
+    best = _begin(levels, work, guessed=halvings is not None)
+    if len(levels) > TRIED_LEVELS:
+        best = _descend(levels[TRIED_LEVELS:], best.field, work, (START_SHARE, 1 - START_SHARE), TRIED_LEVELS)
     made = (best.finish(match) if smooth is None else best.grain())[..., :colours]
     return made if smooth is None else torch.where(hole.unsqueeze(2), made + smooth, original)
 
 
-def _starts(levels: Sequence[Level], work: _Work, most: int) -> list[Filling]:
-    """Several fillings of the coarsest levels; as long as they differ much in how well they fit, up to `most`."""
+def _begin(levels: Sequence[Level], work: _Work, guessed: bool) -> Filling:
+    """The best of several fillings of the coarsest levels. guessed : there is one already"""
+    if guessed:
+        return _descend(levels[:TRIED_LEVELS], None, work, (0.0, START_SHARE), 0)
     starts: list[Filling] = []
-    while len(starts) < most:
-        span = START_SHARE / most * len(starts), START_SHARE / most
-        starts.append(_descend(levels, None, work, span, 0, from_the_rim=most > 1))
-        fits = [_unlikeness(each) for each in starts]
-        if len(starts) >= LEAST_STARTS and max(fits) - min(fits) < ALIKE * max(fits):
-            break
-    return starts
+    half = START_SHARE / 2
+    while len(starts) < STARTS and not _are_alike(starts):
+        span = half / STARTS * len(starts), half / STARTS
+        starts.append(_descend(levels[:1], None, work, span, 0, from_the_rim=True))
+    finalists = sorted(starts, key=_unlikeness)[:FINALISTS]
+    if len(levels) == 1:
+        return finalists[0]
+    ends = [
+        _descend(levels[1:TRIED_LEVELS], each.field, work, (half + half / FINALISTS * index, half / FINALISTS), 1)
+        for index, each in enumerate(finalists)
+    ]
+    return min(ends, key=_unlikeness)
+
+
+def _are_alike(fillings: Sequence[Filling]) -> bool:
+    """Whether another start is not likely to be better."""
+    if len(fillings) < LEAST_STARTS:
+        return False
+    fits = [_unlikeness(each) for each in fillings]
+    return max(fits) - min(fits) < ALIKE * max(fits)
 
 
 def _unlikeness(filling: Filling) -> float:

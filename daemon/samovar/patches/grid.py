@@ -28,21 +28,34 @@ def padded(planes: Planes, margin: int, wrap: Wrap, value: float | None = None) 
 
 def dilated(mask: Mask, radius: int, wrap: Wrap = (False, False)) -> Mask:
     """True within `radius` (a square) of what is."""
-    return _spread(mask, radius, wrap, 0.0)
+    return _spread(mask, radius, wrap, False)
 
 
 def eroded(mask: Mask, radius: int, wrap: Wrap = (False, False), outside: bool = False) -> Mask:
     """True where all within `radius` is; beyond the borders all is `outside`."""
-    return ~_spread(~mask, radius, wrap, 0.0 if outside else 1.0)
+    return ~_spread(~mask, radius, wrap, not outside)
 
 
-def _spread(mask: Mask, radius: int, wrap: Wrap, beyond: float) -> Mask:
-    """The largest within a square around each, which is the largest in a column of the largest in rows."""
-    if radius == 0:
-        return mask.clone()
-    planes = padded(mask.float().unsqueeze(2), radius, wrap, beyond).permute(2, 0, 1)
-    rows = functional.max_pool2d(planes, (1, 2 * radius + 1), stride=1)
-    return functional.max_pool2d(rows, (2 * radius + 1, 1), stride=1)[0] > 0
+def _spread(mask: Mask, radius: int, wrap: Wrap, beyond: bool) -> Mask:
+    """Whether any within a square around each is, which is whether any in a column of any in rows."""
+    for axis in (1, 0):
+        whole = padded_mask(mask, axis, radius, wrap[axis], beyond)
+        size = mask.shape[axis]
+        mask = whole.narrow(axis, 0, size).clone()
+        for step in range(1, 2 * radius + 1):
+            mask |= whole.narrow(axis, step, size)
+    return mask
+
+
+def padded_mask(mask: Mask, axis: int, margin: int, wraps: bool, beyond: bool) -> Mask:
+    """With `margin` more at both ends of one axis."""
+    size = mask.shape[axis]
+    if wraps:
+        return mask.index_select(axis, torch.arange(-margin, size + margin) % size)
+    shape = list(mask.shape)
+    shape[axis] = margin
+    outside = torch.full(shape, beyond)
+    return torch.cat([outside, mask, outside], axis)
 
 
 def around(mask: Mask, margin: int, wrap: Wrap) -> tuple[slice, slice]:

@@ -107,8 +107,7 @@ class Filling:
             if field.cost <= (FULL_COST if index == 0 else SMALL_COST):
                 field.search_all(self._check)
             else:
-                for _ in range(2):
-                    field.improve(max(self._height, self._width) // 2 if index == 0 else 32, self._check)
+                field.improve(max(self._height, self._width) // 2 if index == 0 else 32, self._check)
             self._vote(field, SHARPNESS[index == rounds - 1])
             self._done = (index + 1) / rounds
             self._check()

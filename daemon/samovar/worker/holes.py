@@ -45,8 +45,16 @@ def parts(mask: npt.NDArray[np.generic], margin: int, wrap: Wrap) -> list[Box]:
 
 
 def _cells(mask: npt.NDArray[np.generic]) -> Cells:
-    rows = np.add.reduceat(mask.astype(bool), np.arange(0, mask.shape[0], CELL), axis=0, dtype=np.int32)
-    cells: Cells = np.add.reduceat(rows, np.arange(0, mask.shape[1], CELL), axis=1) > 0
+    cells: Cells = np.zeros((-(-mask.shape[0] // CELL), -(-mask.shape[1] // CELL)), np.bool_)
+    spans = []
+    for axis in (0, 1):
+        at = np.flatnonzero(mask.any(1 - axis))
+        if not len(at):
+            return cells
+        spans.append(slice(at[0] // CELL, at[-1] // CELL + 1))
+    part = mask[spans[0].start * CELL : spans[0].stop * CELL, spans[1].start * CELL : spans[1].stop * CELL].astype(bool)
+    rows = np.logical_or.reduceat(part, np.arange(0, part.shape[0], CELL), axis=0)
+    cells[spans[0], spans[1]] = np.logical_or.reduceat(rows, np.arange(0, part.shape[1], CELL), axis=1)
     return cells
 
 

@@ -4,6 +4,7 @@ channel beside premultiplied colour, so that a shape on a transparent layer goes
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ from samovar.worker.resample import resize
 from samovar_link.errors import BadRequest
 
 STAGE = "filling"
+STEP = 0.01
+"""Of the progress."""
 NEARLY = 1 / 512
 """An alpha as near to 0 or 1 as this is taken to be it."""
 
@@ -38,13 +41,28 @@ def by_patches(
     planes = _planes(image, alpha)
     known = ~hole.core
     try:
-        made = complete(planes, hole.core, known, job.wrap, job.seed, lambda share: job.progress(share, STAGE), match)
+        made = complete(planes, hole.core, known, job.wrap, job.seed, _teller(job, STAGE), match)
     except NothingToCopy as error:
         raise BadRequest.field(
             "inpaint.mask", "all that is seen around it", "something left to fill from",
             "enlarge the context, or select less",
         ) from error  # fmt: skip
     return _parted(made, image, alpha)
+
+
+def _teller(job: ModelJob, stage: str) -> Callable[[float], None]:
+    """Takes the share that is done, often: whoever waits for it is told each hundredth, and heard each time."""
+    told = -1.0
+
+    def tell(share: float) -> None:
+        nonlocal told
+        if share < told + STEP:
+            job.check()
+            return
+        told = share
+        job.progress(share, stage)
+
+    return tell
 
 
 def by_network(
@@ -94,7 +112,7 @@ def _finer(image: Image, drawn: Image, hole: Hole, job: ModelJob, factor: float)
     try:
         made = complete(
             _planes(guess, None), hole.core, ~hole.core, job.wrap, job.seed,
-            lambda share: job.progress(share, "refining"), halvings=round(math.log2(factor)),
+            _teller(job, "refining"), halvings=round(math.log2(factor)),
         )  # fmt: skip
     except NothingToCopy:
         return torch.zeros_like(drawn)

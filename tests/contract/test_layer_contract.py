@@ -348,5 +348,6 @@ def test_cancel_stops_the_job_there_and_leaves_nothing_behind(case: Case, layer:
 
 
 def test_every_visible_operation_is_here() -> None:
-    assert {case.operation.id for case in CASES} == {each.id for each in REGISTRY if not each.hidden}
+    filling = {each.id for each in REGISTRY if each.filling is not None}  # theirs is test_filling_contract.py
+    assert {case.operation.id for case in CASES} == {each.id for each in REGISTRY if not each.hidden} - filling
     assert len(CASES) > len(LIGHT) > 3 and KEEPING

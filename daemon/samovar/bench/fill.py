@@ -32,7 +32,9 @@ def measure(plan: Plan) -> list[Row]:
     hole = min(HOLE, small // 3)
     ours: dict[int, list[float]] = {large: [], small: []}
     with daemon.running(plan.home) as own, own.connect() as client:
-        _fill(client, with_alpha(photograph(64)), 16)  # starts the worker
+        _fill(
+            client, with_alpha(photograph(large, plan.sizes.fill_rounds)), hole
+        )  # starts the worker, takes its memory
         for turn in range(plan.sizes.fill_rounds):
             for side in (large, small):
                 seconds, made = _fill(client, with_alpha(photograph(side, turn)), hole)

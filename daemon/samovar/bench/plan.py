@@ -31,7 +31,7 @@ class Sizes:
     start: int = 512
     starts: int = 7
     fill: int = 4096
-    fill_rounds: int = 3
+    fill_rounds: int = 5
 
 
 FULL = Sizes()

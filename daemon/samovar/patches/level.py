@@ -72,6 +72,7 @@ class Filling:
         self._level, self._radius, self._wrap = level, level.radius, level.wrap
         self._generator, self._progress = generator, progress
         self._done = 0.0
+        self._last: tuple[Tensor, Tensor] | None = None  # votes, the sharp ones in the end
         self._height, self._width = level.hole.shape
         rim = dilated(level.hole, 1, level.wrap)
         self._voted = rim.flatten().nonzero().flatten()  # pixels of the hole, and those next to it
@@ -156,7 +157,7 @@ class Filling:
 
     def _vote(self, field: Field, sharpness: float | None) -> None:
         """Each pixel of the hole becomes the mean of what the patches over it say."""
-        made, _ = self._votes(field, sharpness)
+        self._last = made, _ = self._votes(field, sharpness)
         hole = self._level.hole.flatten()[self._voted]
         self._planes.flatten(0, 1)[self._voted[hole]] = made[hole]
 
@@ -219,7 +220,7 @@ class Filling:
         """The picture; if it is to match, with what is missing at the rim made up for by a membrane."""
         level = self._level
         said = level.planes.clone()
-        votes, there = self._votes(self.field, SHARPNESS[-1])
+        votes, there = self._last or self._votes(self.field, SHARPNESS[-1])
         votes = (votes + level.planes.flatten(0, 1)[self._nearest(self.field)]) / 2
         said.flatten(0, 1)[self._voted[there]] = votes[there]
         if match:

@@ -28,7 +28,7 @@ from samovar.patches.level import Filling, Level, is_searched
 
 RADIUS = 3
 """Of a patch: its side is 7 pixels."""
-ROUNDS = (8, 4, 2, 1, 1)
+ROUNDS = (5, 3, 2, 1, 1)
 """How often the steps take turns, from the coarsest level on; the last number goes on."""
 ENOUGH_SOURCES = 64
 STARTS, FINALISTS, TRIED_LEVELS = 8, 2, 2

@@ -205,6 +205,15 @@ def test_a_guess_is_followed_and_made_sharp() -> None:
     assert np.abs(inside.numpy().mean() - 0.5) < 0.1
 
 
+def test_a_line_that_does_not_go_on_makes_no_glow() -> None:
+    """A white field with a black line that ends in the hole, and nothing else to copy."""
+    planes = torch.ones((90, 90, 3))
+    planes[:30, 43:47] = 0.0
+    missing = hole(90, 90, 26, 30, 40, 30)
+    made = fill(planes, missing)
+    assert made[45:, 30:60].min() > 0.97, "nothing gray far from the line's end"
+
+
 def test_a_smooth_slope_goes_on_without_a_step() -> None:
     y, x = torch.meshgrid(torch.linspace(0, 1, 120), torch.linspace(0, 1, 140), indexing="ij")
     slope = torch.stack([0.6 * x + 0.4 * y, 0.5 + 0.3 * torch.sin(2 * x), y * y], 2)

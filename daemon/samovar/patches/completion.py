@@ -82,7 +82,7 @@ def complete(
     best = _begin(levels, work, guessed=halvings is not None)
     if len(levels) > TRIED_LEVELS:
         best = _descend(levels[TRIED_LEVELS:], best.field, work, (START_SHARE, 1 - START_SHARE), TRIED_LEVELS)
-    made = (best.finish(match) if smooth is None else best.grain())[..., :colours]
+    made = best.finish(match, colours) if smooth is None else best.grain()[..., :colours]
     return made if smooth is None else torch.where(hole.unsqueeze(2), made + smooth, original)
 
 

@@ -34,6 +34,9 @@ RIM_SOURCES = 20_000
 """Patches that the rim is compared with, at the most: whole ones, so they take memory."""
 AT_ONCE = 1 << 20
 """Pixels voted for at once."""
+MISPLACED = 0.2
+"""Difference at the rim from which on it is no shade but a line or an edge that does not go on: spread over the hole it
+would be a glow."""
 LEAST_GRAIN = 0.6 / 255
 """Standard deviation up to which it is the rounding to 8 bits, which comes by itself."""
 
@@ -216,16 +219,16 @@ class Filling:
                 row = field.row.index_select(0, (pixels - step).clamp_(0, last))
                 yield row, sources.index_select(0, row).add_(step).clamp_(0, last)
 
-    def finish(self, match: bool) -> Planes:
-        """The picture; if it is to match, with what is missing at the rim made up for by a membrane."""
+    def finish(self, match: bool, colours: int) -> Planes:
+        """The picture, the first planes of it; if it is to match, with a membrane of what is missing at the rim."""
         level = self._level
         said = level.planes.clone()
         votes, there = self._last or self._votes(self.field, SHARPNESS[-1])
         votes = (votes + level.planes.flatten(0, 1)[self._nearest(self.field)]) / 2
         said.flatten(0, 1)[self._voted[there]] = votes[there]
         if match:
-            said += self._bridged(level.planes - said)
-        return torch.where(level.hole.unsqueeze(2), said, level.planes)
+            said[..., :colours] += self._bridged((level.planes - said)[..., :colours], MISPLACED)
+        return torch.where(level.hole.unsqueeze(2), said, level.planes)[..., :colours]
 
     def grain(self) -> Planes:
         """The picture, in whose hole there is nothing but grain, and between what is at the rim a membrane."""
@@ -238,10 +241,11 @@ class Filling:
             made = self._bridged(level.planes)
         return torch.where(level.hole.unsqueeze(2), made, level.planes)
 
-    def _bridged(self, planes: Planes) -> Planes:
-        """A membrane over the hole between what the planes are at its rim."""
+    def _bridged(self, planes: Planes, most: float = FAR) -> Planes:
+        """A membrane over the hole between what the planes are at its rim, where that is at most `most`."""
         hole = self._level.hole[self._box]
         rim = dilated(hole, 1, self._wrap) & ~hole
+        rim &= planes[self._box].abs().amax(2) <= most
         values = torch.where(rim.unsqueeze(2), planes[self._box], torch.zeros(()))
         surface = torch.zeros_like(planes)
         surface[self._box] = membrane(values, rim, self._wrap, self._check)

@@ -23,7 +23,7 @@ from samovar.worker.alpha import constant
 from samovar.worker.holes import Hole, parts
 from samovar.worker.image import NUMPY_DTYPES, Image, has_alpha, read, write_alpha, write_colour
 from samovar.worker.model_job import ModelJob
-from samovar.worker.region import Box
+from samovar.worker.region import Box, common
 from samovar.worker.tiling import Wrap
 from samovar.worker.way import Pixels, cut
 from samovar_link.errors import BadRequest
@@ -119,14 +119,11 @@ def _diagonal(mask: npt.NDArray[np.generic]) -> float:
 
 def _over_the_layer(mask: Pixels, placed: Raster, layer: Raster) -> npt.NDArray[np.generic]:
     """The mask at its place, 0 where it is not, (H, W)."""
-    top, left = placed.y - layer.y, placed.x - layer.x
-    if (top, left, placed.height, placed.width) == (0, 0, layer.height, layer.width):
+    if (placed.y, placed.x, placed.height, placed.width) == (layer.y, layer.x, layer.height, layer.width):
         return mask[..., 0]
     whole = np.zeros((layer.height, layer.width), mask.dtype)
-    rows = slice(max(0, top), max(0, min(layer.height, top + placed.height)))
-    columns = slice(max(0, left), max(0, min(layer.width, left + placed.width)))
-    seen = mask[max(0, -top) :, max(0, -left) :, 0]
-    whole[rows, columns] = seen[: rows.stop - rows.start, : columns.stop - columns.start]
+    here, there = common(placed, layer, Box(0, 0, layer.height, layer.width))
+    whole[here] = mask[..., 0][there]
     return whole
 
 

@@ -71,13 +71,23 @@ def scope(region: Rectangle | None, raster: Raster) -> Box:
 
 def placed(mask: Mask, raster: Raster, layer: Raster, box: Box) -> Mask:
     """A mask that came with an offset of its own, cut and filled up with 0 to cover a box of the layer."""
-    top, left = raster.y - layer.y - box.top, raster.x - layer.x - box.left
     covering = torch.zeros((1, 1, box.height, box.width))
-    rows = slice(max(0, top), max(0, min(box.height, top + raster.height)))
-    columns = slice(max(0, left), max(0, min(box.width, left + raster.width)))
-    seen = mask[:, :, max(0, -top) :, max(0, -left) :]
-    covering[:, :, rows, columns] = seen[:, :, : rows.stop - rows.start, : columns.stop - columns.start]
+    (rows, columns), (its_rows, its_columns) = common(raster, layer, box)
+    covering[:, :, rows, columns] = mask[:, :, its_rows, its_columns]
     return covering
+
+
+def common(raster: Raster, layer: Raster, box: Box) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Rows and columns that a raster with an offset of its own and a box of a layer share, in the box and in it."""
+    sides = []
+    for start, size, length in (
+        (raster.y - layer.y - box.top, raster.height, box.height),
+        (raster.x - layer.x - box.left, raster.width, box.width),
+    ):
+        first = max(0, start)
+        stop = max(first, min(length, start + size))
+        sides.append((slice(first, stop), slice(first - start, stop - start)))
+    return (sides[0][0], sides[1][0]), (sides[0][1], sides[1][1])
 
 
 def bounds(mask: Mask) -> Box | None:

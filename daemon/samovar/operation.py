@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from samovar_link.errors import BadRequest
 from samovar_link.messages import Choice, OperationInfo, ParameterInfo, Run, Value
+from samovar_link.request import MASK, fills, resizes
 
 if TYPE_CHECKING:
     from samovar.card import Catalogue, ModelCard
@@ -42,18 +43,19 @@ def param(
     minimum: float | None = None,
     maximum: float | None = None,
     step: float | None = None,
-    choices: Mapping[str, str] | None = None,
+    choices: Mapping[str, str | Choice] | None = None,
     model: bool = False,
 ) -> Any:
     """Declare one parameter as a dataclass field.
 
     minimum, maximum : both belong to the range
-    choices : id -> title, for a text parameter with a fixed list
+    choices : id -> title, or all about it, for a text parameter with a fixed list
     model : the value is the id of a model whose card lists this operation
     """
     info = {
         "title": title, "help": help, "unit": unit, "minimum": minimum, "maximum": maximum, "step": step,
-        "choices": tuple(Choice(id, text) for id, text in (choices or {}).items()), "model": model,
+        "choices": tuple(Choice(id, each) if isinstance(each, str) else each for id, each in (choices or {}).items()),
+        "model": model,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata={_KEY: info})
 
@@ -97,6 +99,9 @@ class Operation:
     filling : set if the operation makes anew what is in its mask
     random : whether another seed gives another result
     weights : (params, catalogue) -> the (model, variant) pairs that a run applies, to have them loaded beforehand
+    own_way : the function sees to pixels, masks and pieces itself: (way: Way, scope: Box, frames, allocate) -> (rasters
+        by role, pixels)
+    live : see `OperationInfo.live`
     """
 
     id: str
@@ -112,18 +117,25 @@ class Operation:
     hidden: bool = False
     filling: Filling | None = None
     random: bool = False
+    own_way: bool = False
+    live: bool = False
 
     @property
     def optional_roles(self) -> tuple[str, ...]:
         """Roles that a client may leave out. Whatever keeps the size can be limited by a mask."""
-        return ("mask",) if self.output_size is None and not self.raw and "mask" not in self.roles else ()
+        return ("mask",) if not self._always_resizes and not self.raw and "mask" not in self.roles else ()
+
+    @property
+    def _always_resizes(self) -> bool:
+        chooses = any(choice.resizes for info in _parameters(self.params) for choice in info.choices)
+        return self.output_size is not None and not chooses
 
     def info(self) -> OperationInfo:
         """The declaration as it travels in `Welcome`."""
         return OperationInfo(
             self.id, self.title, self.help, self.roles, _parameters(self.params),
-            resizes=self.output_size is not None, hidden=self.hidden, optional_roles=self.optional_roles,
-            random=self.random,
+            resizes=self._always_resizes, hidden=self.hidden, optional_roles=self.optional_roles,
+            random=self.random, live=self.live,
         )  # fmt: skip
 
     def parse(self, values: Mapping[str, Value], models: Iterable[str]) -> Any:
@@ -211,7 +223,15 @@ class Registry:
         unknown = [role for role in run.images if role not in known]
         if missing or unknown:
             raise BadRequest.field(f"{run.operation} images", sorted(run.images), ", ".join(known))
-        return found.parse(run.parameters, models)
+        params = found.parse(run.parameters, models)
+        info = found.info()
+        if MASK not in run.images and fills(info, run.parameters):
+            raise BadRequest.field(f"{run.operation} images", sorted(run.images), f"{', '.join(found.roles)}, {MASK}")
+        if MASK in run.images and resizes(info, run.parameters):
+            raise BadRequest.field(
+                f"{run.operation} images", sorted(run.images), f"{', '.join(found.roles)}: the result has another size"
+            )
+        return params
 
 
 def discover() -> Registry:

@@ -24,7 +24,17 @@ from .job import Job, Request
 from .placement import PLACEMENTS
 from .qt import QtCore, QtGui
 from .samovar_link import codec
-from .samovar_link.messages import Message, ModelInfo, OperationInfo, Value, Warm, Welcome
+from .samovar_link.messages import (
+    JobInfo,
+    Message,
+    ModelInfo,
+    OperationInfo,
+    Status,
+    StatusReport,
+    Value,
+    Warm,
+    Welcome,
+)
 from .samovar_link.request import MASK
 from .session import CONNECTING, OFF, READY, STARTING, Session
 
@@ -65,6 +75,7 @@ class Desk(QtCore.QObject):
         self.desk = self
         self.status = ""
         self.job: Job | Fetching | None = None
+        self.waiting: tuple[JobInfo, ...] = ()
         self.question: Any = None
         self.doctor: Any = None
         self._wanted: Warm | None = None
@@ -160,6 +171,34 @@ class Desk(QtCore.QObject):
         if self.job is not None:
             self.job.cancel()
 
+    @entry
+    def take_up(self, info: JobInfo) -> None:
+        """Go on with a job that the daemon has and nobody waits for; its result comes above the active layer."""
+        if self.job is not None:
+            raise Unsuitable("A job is running; cancel it or wait for it.")
+        source = canvas.active(Krita.instance().activeDocument())
+        operations = {each.id: each for each in self.operations}
+        if info.operation not in operations:
+            raise Unsuitable(f"This plug-in does not know what “{info.operation}” is; update it.")
+        request = Request(operations[info.operation], {}, "layer")
+        self.waiting = tuple(each for each in self.waiting if each != info)
+        self.job = Job(
+            self.session, source, request, progressed=self.changed.emit, ended=self._ended, taken_up=info.job
+        )
+        self.say("")
+
+    @entry
+    def look_for_jobs(self) -> None:
+        """See what the daemon goes on with, or keeps, since an editor was closed."""
+        if self.session.state == READY and self.job is None:
+            self.session.send(Status())
+
+    @entry
+    def enough(self) -> None:
+        """Have the running job end with what shows of it."""
+        if isinstance(self.job, Job):
+            self.job.enough()
+
     # --- words ------------------------------------------------------------------------------------------------------
 
     def say(self, sentence: str, *, aloud: bool = False) -> None:
@@ -203,7 +242,9 @@ class Desk(QtCore.QObject):
         if self.job is not None:
             self.job.session_changed()
         if self.session.state != READY:
-            self._warmed = None, 0.0
+            self._warmed, self.waiting = (None, 0.0), ()
+        else:
+            self.look_for_jobs()
         self._send_warm()
         self.changed.emit()
 
@@ -219,6 +260,9 @@ class Desk(QtCore.QObject):
         self._wanted = None
 
     def _arrived(self, message: Message, frames: list[memoryview]) -> None:
+        if isinstance(message, StatusReport):
+            self.waiting = tuple(each for each in message.jobs if each.orphan)
+            self.changed.emit()
         if self.job is not None:
             self.job.take(message, frames)
 

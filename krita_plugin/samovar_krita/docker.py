@@ -12,8 +12,8 @@ from .job import Request
 from .parameters import ParameterForm
 from .placement import PLACEMENTS, scaled_size
 from .qt import QtCore, QtWidgets
-from .samovar_link.messages import OperationInfo
-from .samovar_link.request import fills
+from .samovar_link.messages import JobInfo, OperationInfo
+from .samovar_link.request import resizes
 from .session import OFF
 
 DOCKER_ID = "samovar_docker"
@@ -54,6 +54,7 @@ class SamovarDocker(DockWidget):
         """The pointer comes: the picture may have been resized since, or something selected. And a job may come."""
         self._show_size()
         self._warm()
+        self.desk.look_for_jobs()
 
     @entry
     def showEvent(self, event: Any) -> None:
@@ -70,6 +71,12 @@ class SamovarDocker(DockWidget):
         self.placement_box.setCurrentIndex(max(0, self.placement_box.findData(last.placement if last else "document")))
         self.size_label, self.status_label = QtWidgets.QLabel(), QtWidgets.QLabel()
         self.run_button, self.cancel_button = QtWidgets.QPushButton("Run"), QtWidgets.QPushButton("Cancel")
+        self.use_button = QtWidgets.QPushButton("Use this")
+        self.use_button.setToolTip("End the job with what shows now")
+        self.waiting_box, self.take_up_button = QtWidgets.QComboBox(), QtWidgets.QPushButton("Take up")
+        self.waiting_box.setToolTip("Jobs that go on, or are done, since the program that wanted them was closed")
+        self.take_up_button.setToolTip("Show it above the active layer, at its place")
+        self.take_up_button.clicked.connect(self._take_up)
         self.doctor_button = QtWidgets.QToolButton()
         self.doctor_button.setText("?")
         self.doctor_button.setToolTip("Samovar: Doctor... looks for what is wrong with the installation")
@@ -82,6 +89,7 @@ class SamovarDocker(DockWidget):
         self.placement_box.currentIndexChanged.connect(self._show_size)
         self.run_button.clicked.connect(self.run)
         self.cancel_button.clicked.connect(self._cancel)
+        self.use_button.clicked.connect(self._use)
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -90,8 +98,14 @@ class SamovarDocker(DockWidget):
         self._form_place = QtWidgets.QVBoxLayout()
         buttons = QtWidgets.QHBoxLayout()
         buttons.addWidget(self.run_button)
+        buttons.addWidget(self.use_button)
         buttons.addWidget(self.cancel_button)
         buttons.addWidget(self.doctor_button)
+        self._waiting_row = QtWidgets.QWidget()
+        waiting = QtWidgets.QHBoxLayout(self._waiting_row)
+        waiting.setContentsMargins(0, 0, 0, 0)
+        waiting.addWidget(self.waiting_box, 1)
+        waiting.addWidget(self.take_up_button)
         self._result_row = QtWidgets.QWidget()
         result = QtWidgets.QFormLayout(self._result_row)
         result.setContentsMargins(0, 0, 0, 0)
@@ -104,6 +118,7 @@ class SamovarDocker(DockWidget):
         column.addLayout(buttons)
         column.addWidget(self.progress_bar)
         column.addWidget(self.status_label)
+        column.addWidget(self._waiting_row)
         column.addStretch()
         self.setWidget(content)
 
@@ -141,7 +156,6 @@ class SamovarDocker(DockWidget):
             self._form.setObjectName(operation.id)
             self._form.changed.connect(self._changed)
             self._form_place.addWidget(self._form)
-        self._result_row.setVisible(operation is not None and operation.resizes)
         self._show_size()
 
     @entry
@@ -151,8 +165,11 @@ class SamovarDocker(DockWidget):
         job = self.desk.job
         self.run_button.setEnabled(job is None and (self.operation is not None or self.desk.session.state == OFF))
         self.cancel_button.setEnabled(job is not None)
+        self.use_button.setVisible(job is not None and job.live)
+        self.use_button.setEnabled(job is not None and job.keepable)
         self.progress_bar.setValue(round(1000 * job.fraction) if job is not None else 0)
         self.progress_bar.setFormat(f"{job.stage} %p%" if job is not None else "")
+        self._show_waiting()
         status = self.desk.status
         if not status and job is None and self.desk.session.state == OFF:
             status = _NOT_RUNNING if self.operation is not None else _NOTHING
@@ -161,6 +178,7 @@ class SamovarDocker(DockWidget):
     @entry
     def _show_size(self, *_: object) -> None:
         document, request = Krita.instance().activeDocument(), self.request()
+        self._result_row.setVisible(request is not None and request.resizes)
         text = _size(document, request) if document is not None and request is not None else ""
         self.size_label.setText(text)
         self.size_label.setVisible(bool(text))
@@ -202,8 +220,9 @@ class SamovarDocker(DockWidget):
         """What is set now."""
         if self.operation is None or self._form is None:
             return None
-        placement = self.placement_box.currentData() if self.operation.resizes else "layer"
-        return Request(self.operation, self._form.values(), placement)
+        values = self._form.values()
+        placement = self.placement_box.currentData() if resizes(self.operation, values) else "layer"
+        return Request(self.operation, values, placement)
 
     @entry
     def run(self, *_: object) -> None:
@@ -219,16 +238,41 @@ class SamovarDocker(DockWidget):
     def _show_doctor(self, *_: object) -> None:
         self.desk.show_doctor()
 
+    def _show_waiting(self) -> None:
+        """The list of jobs that nobody waits for."""
+        shown = [self.waiting_box.itemData(row) for row in range(self.waiting_box.count())]
+        if shown != [each.job for each in self.desk.waiting]:
+            self.waiting_box.clear()
+            for each in self.desk.waiting:
+                self.waiting_box.addItem(_job_words(each), each.job)
+        self._waiting_row.setVisible(bool(self.desk.waiting) and self.desk.job is None)
+
+    @entry
+    def _take_up(self, *_: object) -> None:
+        row = self.waiting_box.currentIndex()
+        if 0 <= row < len(self.desk.waiting):
+            self.desk.take_up(self.desk.waiting[row])
+
+    @entry
+    def _use(self, *_: object) -> None:
+        self.desk.enough()
+
     @entry
     def _cancel(self, *_: object) -> None:
         self.desk.cancel()
 
 
+def _job_words(info: JobInfo) -> str:
+    state = "done" if info.state == "kept" else "waits" if info.state == "queued" else f"{info.fraction:.0%} done"
+    return f"{info.operation}, {state}, {info.age_seconds / 60:.0f} min ago"
+
+
 def _size(document: Any, request: Request) -> str:
     """What becomes of the picture's size, or which part of it is worked on. Empty if neither is news."""
     width, height = document.width(), document.height()
-    if not request.operation.resizes:
-        return _selected_size(document, fills(request.operation)) if selection.applies(request.operation) else ""
+    if not request.resizes:
+        applies = selection.applies(request.operation, request.parameters)
+        return _selected_size(document, request.fills) if applies else ""
     if request.placement == "layer":
         return f"layer × {request.factor:g}, canvas stays {width} × {height}"
     new_width, new_height = scaled_size(document, request.factor)

@@ -1,4 +1,4 @@
-"""Four actions under Tools, Scripts. `samovar_krita.action` gives them their place among the keyboard shortcuts."""
+"""Five actions under Tools, Scripts. `samovar_krita.action` gives them their place among the keyboard shortcuts."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class SamovarExtension(Extension):
         denoise.triggered.connect(partial(self.show_docker, "denoise"))
         inpaint = window.createAction("samovar_inpaint", "Samovar: Remove Selection...", MENU)
         inpaint.triggered.connect(partial(self.show_docker, "inpaint"))
+        restore = window.createAction("samovar_restore", "Samovar: Restore...", MENU)
+        restore.triggered.connect(partial(self.show_docker, "restore"))
         repeat = window.createAction("samovar_repeat", "Samovar: repeat last", MENU)
         repeat.triggered.connect(self.repeat)
 

@@ -36,6 +36,8 @@ class Fetching:
     ended : called once, with (sentence, succeeded)
     """
 
+    live = keepable = False
+
     def __init__(
         self, session: Session, model: ModelInfo, *, progressed: Callable[[], None],
         ended: Callable[[str, bool], None],

@@ -26,8 +26,23 @@ from .live_layer import LiveLayer
 from .placement import PLACEMENTS, Result
 from .samovar_link import RemoteError
 from .samovar_link.errors import remote_error
-from .samovar_link.messages import Cancel, Done, Failed, Message, OperationInfo, Progress, Refused, Report, Run, Value
-from .samovar_link.request import MASK, fills, seed, without_seed
+from .samovar_link.messages import (
+    BATCH,
+    Attach,
+    Cancel,
+    Done,
+    Enough,
+    Failed,
+    Message,
+    OperationInfo,
+    Progress,
+    Raster,
+    Refused,
+    Report,
+    Run,
+    Value,
+)  # fmt: skip
+from .samovar_link.request import MASK, fills, resizes, seed, without_seed
 from .session import OFF, Session
 from .session import READY as SESSION_READY
 from .steps import HELD, REST, Steps
@@ -69,37 +84,52 @@ class Request:
         return f"{self.operation.title} ({self.model})" if self.model else self.operation.title
 
     @property
+    def resizes(self) -> bool:
+        return bool(resizes(self.operation, self.parameters))
+
+    @property
+    def fills(self) -> bool:
+        return bool(fills(self.operation, self.parameters))
+
+    @property
     def factor(self) -> float:
         """By how much the picture grows, as far as that is known before the result."""
-        scale = self.parameters.get("scale") if self.operation.resizes else None
+        scale = self.parameters.get("scale") if self.resizes else None
         return float(scale) if isinstance(scale, (int, float)) else 1.0
 
 
 class Job:
     """`fraction` and `stage` are for the progress bar; while it runs, `stage` is the daemon's word.
 
+    live : it improves, and what shows can be kept with `enough`, once `keepable`
     progressed : called when one of them changed
     ended : called once, with (sentence, succeeded)
+    taken_up : id of a job that the daemon has already; its result goes to its own place above the source
     """
 
     def __init__(
         self, session: Session, source: Source, request: Request, *, progressed: Callable[[], None],
-        ended: Callable[[str, bool], None],
+        ended: Callable[[str, bool], None], taken_up: str = "",
     ) -> None:  # fmt: skip
-        self.id = secrets.token_hex(16)
+        self.id = taken_up or secrets.token_hex(16)
+        self._taken_up = bool(taken_up)
         self.fraction, self.stage = 0.0, "reading"
+        self.live, self.keepable = request.operation.live, False
         self.placed: Any = None
         self._session, self._request = session, request
-        self._source, self._selected = selection.limited(source, request.operation, request.parameters)
+        self._source, self._selected = source, None
+        if not taken_up:
+            self._source, self._selected = selection.limited(source, request.operation, request.parameters)
         self._progressed, self._ended = progressed, ended
         self._mask: memoryview | None = None
         self._pixels: memoryview | None = None
         self._report = Report()
         self._began = time.monotonic()
-        live = Live if fills(request.operation) else LIVE[request.placement]
+        live = Live if request.fills and not self.live else LIVE[request.placement]
         self._live = live(self._source, request.layer_name, request.factor)
         self._state = READING
-        self._steps = Steps(self._read(), progressed=self._read_some, done=self._have_read, failed=self._fail)
+        work = self._read() if not taken_up else _nothing()
+        self._steps = Steps(work, progressed=self._read_some, done=self._have_read, failed=self._fail)
 
     def cancel(self) -> None:
         """End the job now and leave everything as it is. Too late once Krita is adding the result."""
@@ -108,6 +138,13 @@ class Job:
         if self._state == RUNNING:
             self._session.send(Cancel(self.id))
         self._end("Cancelled.", False)
+
+    def enough(self) -> None:
+        """Have it end with what shows."""
+        if self.keepable:
+            self.keepable = False
+            self._session.send(Enough(self.id))
+            self._progressed()
 
     def session_changed(self) -> None:
         """The connection came or went."""
@@ -142,16 +179,21 @@ class Job:
     def _read_some(self, fraction: float) -> None:
         self._show(_READ * fraction, "reading")
 
-    def _have_read(self, pixels: memoryview) -> None:
+    def _have_read(self, pixels: memoryview | None) -> None:
         self._pixels, self._state = pixels, WAITING
         self._show(_READ, "connecting")
         self.session_changed()
 
     def _send(self) -> None:
+        if self._taken_up:
+            self._state = RUNNING
+            self._session.send(Attach(self.id))
+            return
         assert self._pixels is not None
         run = Run(
             job=self.id, operation=self._request.operation.id, parameters=self._request.sent, seed=self._request.seed,
             images={"image": self._source.raster}, viewport=viewport.of(self._source), stream=self._live.wants_parts,
+            priority=BATCH if self.live else "interactive", keep_result=self.live,
         )  # fmt: skip
         frames = [self._pixels]
         if self._selected is not None and self._mask is not None:
@@ -169,12 +211,22 @@ class Job:
             self._session.send(Cancel(self.id))
             self._fail(Unsuitable("The picture was closed before its result came."))
         elif progress.whole is not None and "image" in progress.images:
+            self.keepable = self.live
+            self._know_place(progress.whole)
             part = progress.images["image"]
             self._live.add(part, progress.whole, frames[part.frame], self._mask)
 
+    def _know_place(self, whole: Raster) -> None:
+        """What was taken up has its place in its own raster, as a patch has."""
+        if self._taken_up and self._mask is None:
+            self._mask = memoryview(b"\xff" * (whole.width * whole.height))
+
     def _place(self, done: Done, frames: list[memoryview]) -> None:
         self._report = done.report
+        if self.live:
+            self._session.send(Cancel(self.id))  # it is here: nobody needs to keep it any longer
         raster = done.images["image"]
+        self._know_place(raster)
         growth = raster.width / self._source.raster.width if self._selected is None else 1.0
         factor = self._request.factor if self._request.factor != 1.0 else growth
         covered = done.images.get(MASK)  # of what fills: where anything changed
@@ -182,7 +234,7 @@ class Job:
         variants = [frames[each.frame] for role, each in done.images.items() if role not in ("image", MASK)]
         result = Result(raster, frames[raster.frame], factor, self._request.layer_name, mask, tuple(variants))
         place = PLACEMENTS[self._request.placement][1]
-        self._pixels, self._state = None, PLACING
+        self._pixels, self._state, self.keepable = None, PLACING, False
         self._live.stop()
         work = place(self._source, result, self._live)
         self._steps = Steps(work, progressed=self._placed_some, done=self._have_placed, failed=self._fail)
@@ -209,11 +261,16 @@ class Job:
 
     def _end(self, sentence: str, succeeded: bool) -> None:
         if self._state != ENDED:
-            self._state = ENDED
+            self._state, self.keepable = ENDED, False
             self._steps.cancel()
             self._live.leave()
             self._pixels = self._mask = None
             self._ended(sentence, succeeded)
+
+
+def _nothing() -> Generator[float, None, None]:
+    """What is read of a layer for a job that is at work already."""
+    yield 1.0
 
 
 def _account(report: Report, seconds: float) -> str:
@@ -226,4 +283,4 @@ def _account(report: Report, seconds: float) -> str:
         words += f", {report.tiles.total} tile{'s' * (report.tiles.total > 1)}"
     if report.tiles.cached:
         words += f" ({report.tiles.cached} known already)"
-    return ". ".join([words, *(each.rstrip(".") for each in report.retries)]) + "."
+    return ". ".join([words, *(each.rstrip(".") for each in (*report.notes, *report.retries))]) + "."

@@ -13,6 +13,9 @@ from .samovar_link.messages import ModelInfo, OperationInfo, ParameterInfo, Valu
 NOISE = "noise"
 """The parameter that means something only for a model with noise levels."""
 
+SCALE = "scale"
+"""The one that means something only where the result has another size."""
+
 _LARGEST = 2**31 - 1
 _MINIMUM_LETTERS = 12
 Get = Callable[[], Value]
@@ -29,6 +32,7 @@ class ParameterForm(QtWidgets.QWidget):
 
     def __init__(self, operation: OperationInfo, models: Sequence[ModelInfo], values: Mapping[str, Value]) -> None:
         super().__init__()
+        self._operation = operation
         self._models = {each.id: each for each in models if operation.id in each.operations}
         self._widgets: dict[str, Any] = {}
         self._values: dict[str, Get] = {}
@@ -75,6 +79,9 @@ class ParameterForm(QtWidgets.QWidget):
         self.changed.emit()
 
     def _fit_to_model(self) -> None:
+        if SCALE in self._widgets and not self._operation.resizes:
+            set_now = {name: get() for name, get in self._values.items()}
+            self._widgets[SCALE].setEnabled(request.resizes(self._operation, set_now))
         if NOISE in self._widgets and self._model:
             model = self._models.get(str(self._values[self._model]()))
             self._widgets[NOISE].setEnabled(model is not None and bool(model.noise_levels))

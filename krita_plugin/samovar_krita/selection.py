@@ -57,9 +57,10 @@ class Selected:
         return Rectangle(box.x() - sent.x, box.y() - sent.y, box.width(), box.height())
 
 
-def applies(operation: OperationInfo) -> bool:
-    """Whether a selection limits the operation."""
-    return MASK in operation.optional_roles or request.fills(operation)
+def applies(operation: OperationInfo, values: Mapping[str, Value]) -> bool:
+    """Whether a selection limits the operation with these parameters."""
+    takes = MASK in operation.optional_roles and not request.resizes(operation, values)
+    return takes or request.fills(operation, values)
 
 
 def limited(source: Source, operation: OperationInfo, values: Mapping[str, Value]) -> tuple[Source, Selected | None]:
@@ -67,16 +68,17 @@ def limited(source: Source, operation: OperationInfo, values: Mapping[str, Value
 
     values : of the operation's parameters
     """
-    selection = source.document.selection() if applies(operation) else None
+    fills = request.fills(operation, values)
+    selection = source.document.selection() if applies(operation, values) else None
     if selection is None:
-        if request.fills(operation):
+        if fills:
             raise Unsuitable("Nothing is selected: select what is to be removed.")
         return source, None
     bounds = extent(selection).intersected(source.bounds)
     if bounds.isEmpty():
         raise Unsuitable(f"The selection holds nothing of “{source.name}”.")
     seen = MARGIN_PIXELS
-    if request.fills(operation):
+    if fills:
         width, height = bounds.width(), bounds.height()
         margin = request.margin(values, width, height)
         bounds = bounds.adjusted(-margin, -margin, margin, margin).intersected(source.bounds)

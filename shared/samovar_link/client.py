@@ -31,6 +31,7 @@ from .messages import (
     Cancel,
     Cancelled,
     Done,
+    Enough,
     Failed,
     Hello,
     Message,
@@ -140,31 +141,38 @@ class Client:
         self, run: Run, frames: Sequence[Buffer] = (),
         on_progress: Callable[[Progress, list[memoryview]], None] | None = None,
         unwanted: Callable[[], bool] = lambda: False,
+        enough: Callable[[], bool] = lambda: False,
     ) -> tuple[Done | Cancelled, list[memoryview]]:  # fmt: skip
         """Send a job and wait for its end. Messages that belong to anything else are dropped meanwhile.
 
         unwanted : asked several times a second; true cancels the job and ends the wait with `Cancelled`
+        enough : asked as often; true ends a `live` job with what it has come to
 
         Raises RemoteError if it failed. Whatever `on_progress` raises (or Ctrl-C) cancels the job and comes through.
         """
         self.send(run, frames)
-        return self._wait_for_end(run.job, "Run", on_progress, unwanted, kept=run.keep_result)
+        return self._wait_for_end(run.job, "Run", on_progress, unwanted, enough, kept=run.keep_result)
 
     def attach(
-        self, job: str, on_progress: Callable[[Progress, list[memoryview]], None] | None = None
-    ) -> tuple[Done | Cancelled, list[memoryview]]:
+        self, job: str, on_progress: Callable[[Progress, list[memoryview]], None] | None = None,
+        unwanted: Callable[[], bool] = lambda: False,
+        enough: Callable[[], bool] = lambda: False,
+    ) -> tuple[Done | Cancelled, list[memoryview]]:  # fmt: skip
         """Take up a job whose connection was lost and wait for its end, as `run` does. Raises UnknownJob as well."""
         self.send(Attach(job))
-        return self._wait_for_end(job, "Attach", on_progress, lambda: False, kept=True)
+        return self._wait_for_end(job, "Attach", on_progress, unwanted, enough, kept=True)
 
     def _wait_for_end(
         self, job: str, request: str, on_progress: Callable[[Progress, list[memoryview]], None] | None,
-        unwanted: Callable[[], bool], *, kept: bool,
+        unwanted: Callable[[], bool], enough: Callable[[], bool], *, kept: bool,
     ) -> tuple[Done | Cancelled, list[memoryview]]:  # fmt: skip
         """kept : the daemon is told when the result is here, so that it needs to keep it no longer"""
-        ended = False
+        ended = told = False
         try:
             while not unwanted():
+                if not told and enough():
+                    self.send(Enough(job))
+                    told = True
                 try:
                     message, images = self.receive(_ASK_SECONDS)
                 except TimeoutError:

@@ -81,10 +81,16 @@ class Hello:
 
 @dataclass(frozen=True)
 class Choice:
-    """One value of a parameter that has a fixed list of them."""
+    """One value of a parameter that has a fixed list of them.
+
+    resizes, fills : with it the result has another size than the layer, or is made anew where the role "mask" says:
+        that picture is then needed, or not taken
+    """
 
     id: str
     title: str
+    resizes: bool = False
+    fills: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,8 @@ class OperationInfo:
     pixels come back to the bit. Among the `roles`, it says what is to be made anew.
 
     random : `Run.seed` decides the result, so that another one is worth asking for
+    live : it goes on for as long as it is let, all of the result shows while it gets better, and `Enough` ends it. Ask
+        for it with the priority "batch", so that it makes room for what takes a moment, and with `keep_result`
     """
 
     id: str
@@ -126,6 +134,7 @@ class OperationInfo:
     hidden: bool = False
     optional_roles: tuple[str, ...] = ()
     random: bool = False
+    live: bool = False
 
 
 @dataclass(frozen=True)
@@ -258,7 +267,8 @@ class Seconds:
 
 @dataclass(frozen=True)
 class Report:
-    """How a result came about. `retries` holds one sentence per step down from the plan."""
+    """How a result came about. `retries` holds one sentence per step down from the plan, `notes` what else the user may
+    want to know."""
 
     device: str = ""
     runtime: str = ""
@@ -268,6 +278,7 @@ class Report:
     tiles: Tiles = field(default_factory=Tiles)
     seconds: Seconds = field(default_factory=Seconds)
     retries: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -295,6 +306,17 @@ class Cancel:
 
     Answered by `Cancelled`, unless the job's `Done` or `Failed` was already on its way. Of a job that is over, a result
     that is kept is let go.
+    """
+
+    job: str
+
+
+@dataclass(frozen=True)
+class Enough:
+    """Client -> daemon: what shows of a `live` job is good enough: it ends with that, by `Done`.
+
+    Any client may say so, not only the job's own. Of a job that waits, is over, or is of another kind, it is not
+    heeded.
     """
 
     job: str
@@ -427,7 +449,10 @@ class Status:
 
 @dataclass(frozen=True)
 class JobInfo:
-    """One job that is queued or running. `state` is "queued" or "running"."""
+    """One job. `state` is "queued", "running", or "kept": over, and its result is kept for `Attach`.
+
+    orphan : no client waits for it, `Attach` takes it up
+    """
 
     job: str
     operation: str
@@ -436,6 +461,7 @@ class JobInfo:
     model: str = ""
     fraction: float = 0.0
     age_seconds: float = 0.0
+    orphan: bool = False
 
 
 @dataclass(frozen=True)
@@ -477,8 +503,8 @@ class Stopping:
 
 
 Message = Union[
-    Hello, Welcome, Refused, Run, Progress, Done, Failed, Cancel, Cancelled, Attach, Warm, Warmed, Unload, Unloaded,
-    Pull, Pulling, StopPull, Pulled, Ping, Pong, Status, StatusReport, Stop, Stopping,
+    Hello, Welcome, Refused, Run, Progress, Done, Failed, Cancel, Enough, Cancelled, Attach, Warm, Warmed, Unload,
+    Unloaded, Pull, Pulling, StopPull, Pulled, Ping, Pong, Status, StatusReport, Stop, Stopping,
 ]  # fmt: skip
 
 MESSAGES: dict[str, type] = {cls.__name__: cls for cls in Message.__args__}  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from .messages import OperationInfo, ParameterInfo, Value
+from .messages import Choice, OperationInfo, ParameterInfo, Value
 
 MASK = "mask"
 """Role of the picture that says where something is to be done."""
@@ -23,9 +23,29 @@ CELL = 8
 """Pixels; the daemon looks at masks in squares of this side."""
 
 
-def fills(operation: OperationInfo) -> bool:
+def fills(operation: OperationInfo, values: Mapping[str, Value]) -> bool:
     """Whether it makes anew what is in its mask, and so cannot do without one."""
-    return MASK in operation.roles
+    return MASK in operation.roles or any(choice.fills for choice in _chosen(operation, values))
+
+
+def may_fill(operation: OperationInfo) -> bool:
+    """Whether it does with some values."""
+    return MASK in operation.roles or any(each.fills for info in operation.parameters for each in info.choices)
+
+
+def may_resize(operation: OperationInfo) -> bool:
+    """Whether it does with some values."""
+    return operation.resizes or any(each.resizes for info in operation.parameters for each in info.choices)
+
+
+def resizes(operation: OperationInfo, values: Mapping[str, Value]) -> bool:
+    """Whether the result has another size than the layer."""
+    return operation.resizes or any(choice.resizes for choice in _chosen(operation, values))
+
+
+def _chosen(operation: OperationInfo, values: Mapping[str, Value]) -> list[Choice]:
+    infos = operation.parameters
+    return [each for info in infos for each in info.choices if each.id == values.get(info.name, info.default)]
 
 
 def parameters(operation: OperationInfo) -> tuple[ParameterInfo, ...]:

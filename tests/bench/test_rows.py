@@ -26,7 +26,7 @@ UPCONV7 = card.discover().get("waifu2x/upconv7-art")
 TINY = Sizes(
     overhead=64, small=16, overhead_rounds=1, warm=16, warm_rounds=1, peer=64, peer_seconds=0.0, peer_rounds=1,
     dirty=64, strokes=2, memory=64, response=320, cancels=1, pings=3, start=32, starts=1,
-    fill=96, fill_rounds=1,
+    fill=96, fill_rounds=1, restore=32, restore_seconds=1.0, restore_sides=(32,), restore_large=64, previews=2,
 )  # fmt: skip
 
 
@@ -48,6 +48,15 @@ def measured(*ids: str) -> list[dict[str, Any]]:
     return rows
 
 
+def measured_any(*ids: str) -> list[dict[str, Any]]:
+    """As `measured`, of rows whose figures may be 0 or below: a gain, or how far something is from its best."""
+    result = json.loads(json.dumps(run.run(ids, quiet=True, sizes=TINY)))
+    assert not run.failed(result), result["rows"]
+    assert [row["id"] for row in result["rows"]] == list(ids)
+    rows: list[dict[str, Any]] = result["rows"]
+    return rows
+
+
 @pytest.mark.slow
 def test_pixels_there_and_back() -> None:
     overhead, small = measured("overhead", "small")
@@ -65,6 +74,12 @@ def test_a_picture_again_after_a_stroke() -> None:
 def test_a_hole_in_a_large_picture() -> None:
     (row,) = measured("fill")
     assert row["detail"]["large"]["count"] == 1
+
+
+@pytest.mark.slow
+def test_a_picture_restored_from_itself() -> None:
+    (row,) = measured_any("restore")
+    assert row["detail"]["astronaut"]["steps"] > 0 and row["detail"]["upscale"]["before_db"] > 0
 
 
 @pytest.mark.slow

@@ -80,6 +80,7 @@ class FakeWorker:
     runs: list[str] = field(default_factory=list)
     pixels: list[Pixels] = field(default_factory=list)
     cancels: list[str] = field(default_factory=list)
+    enoughs: list[str] = field(default_factory=list)
     asked: list[Warm | Unload] = field(default_factory=list)
     gone: Callable[[], None] | None = None
     broken: bool = False
@@ -104,6 +105,9 @@ class FakeWorker:
 
     def cancel(self, job: str) -> None:
         self.cancels.append(job)
+
+    def enough(self, job: str) -> None:
+        self.enoughs.append(job)
 
     def kill(self) -> None:
         self.kills += 1

@@ -6,7 +6,19 @@ import pytest
 from stage import A, B, FakeBlock, Stage
 
 from samovar.broker.port import Bounds, Delivery
-from samovar_link.messages import Attach, Cancel, Cancelled, Done, Failed, Message, Progress, Refused
+from samovar_link.messages import (
+    Attach,
+    Cancel,
+    Cancelled,
+    Done,
+    Enough,
+    Failed,
+    Message,
+    Progress,
+    Refused,
+    Status,
+    StatusReport,
+)  # fmt: skip
 
 LEASE = 3.1
 
@@ -123,7 +135,7 @@ def test_an_orphan_on_a_worker_that_died_is_run_again(stage: Stage) -> None:
 
 
 def test_an_orphan_ends_when_nobody_comes_for_it() -> None:
-    stage = Stage(None, Bounds(kept_seconds=60.0))
+    stage = Stage(None, Bounds(orphan_seconds=60.0))
     stage.run(A, "j", keep_result=True)
     stage.after(LEASE, B)
     stage.after(59.0, B)
@@ -133,7 +145,7 @@ def test_an_orphan_ends_when_nobody_comes_for_it() -> None:
 
 
 def test_an_owner_that_comes_back_itself_makes_it_no_orphan() -> None:
-    stage = Stage(None, Bounds(kept_seconds=60.0))
+    stage = Stage(None, Bounds(orphan_seconds=60.0))
     stage.run(A, "j", keep_result=True)
     for _ in range(3):
         stage.after(50.0)
@@ -234,3 +246,39 @@ def test_at_the_daemons_end_all_is_let_go(stage: Stage) -> None:
     block = finished(stage)
     stage.dispatcher.say_goodbye()
     assert block.shares[0].released == 1
+
+
+# --- good enough ------------------------------------------------------------------------------------------------------
+
+
+def test_who_finds_a_running_job_good_enough_is_heard() -> None:
+    stage = Stage()
+    stage.run(A, "j")
+    stage.run(A, "waits")
+    for client in (A, B):
+        stage.say(client, Enough("j"))
+    assert stage.worker.enoughs == ["j", "j"]
+    stage.say(A, Enough("waits"))
+    stage.say(A, Enough("never was"))
+    assert stage.worker.enoughs == ["j", "j"]
+    stage.say(A, Cancel("j"))
+    stage.say(A, Enough("j"))
+    assert stage.worker.enoughs == ["j", "j"]
+
+
+def test_what_is_kept_is_listed_and_whether_anybody_waits() -> None:
+    stage = Stage()
+    stage.run(A, "j", keep_result=True)
+    stage.after(1, B)
+    stage.after(1, B)
+    stage.after(2, B)
+    stage.say(B, Status())
+    (report,) = [message for _, message in stage.take() if isinstance(message, StatusReport)]
+    assert [(each.job, each.state, each.orphan) for each in report.jobs] == [("j", "running", True)]
+    stage.work(Done("j"))
+    stage.after(1, B)
+    stage.say(B, Status())
+    (report,) = [message for _, message in stage.take() if isinstance(message, StatusReport)]
+    assert [(each.job, each.state, each.operation, each.orphan) for each in report.jobs] == [
+        ("j", "kept", "grow", True)
+    ]

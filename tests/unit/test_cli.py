@@ -206,7 +206,7 @@ def test_several_pictures_need_a_folder_and_names_of_their_own(pictures: Path, t
 
 # --- running --------------------------------------------------------------------------------------------------------
 
-KEYS = {"device", "runtime", "dtype", "model", "sha256", "tiles", "seconds", "retries"}
+KEYS = {"notes", "device", "runtime", "dtype", "model", "sha256", "tiles", "seconds", "retries"}
 
 
 def test_json_of_one_picture_is_its_report(

@@ -1,4 +1,4 @@
-"""Rows for a graphics card: `gpu-speed`, `gpu-limit`, `gpu-latency`, `gpu-large`."""
+"""Rows for a graphics card: `gpu-speed`, `gpu-limit`, `gpu-latency`, `gpu-large`, `gpu-restore`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from .row import Figure, Row, rounded
 NO_GPU = "torch sees no CUDA graphics card here, so there are no GPU rows."
 SIDE = 512
 ROUNDS = 10
+RESTORE_SECONDS = 15.0
 LARGE_MODEL = "waifu2x/upconv7-art"
 
 
@@ -45,6 +46,7 @@ def measure(plan: Plan) -> list[Row]:
         ),
         _latency(),
         _large(),
+        _restore(),
     ]  # fmt: skip
 
 
@@ -84,6 +86,33 @@ def _latency() -> Row:
     seconds = {"weights on the disk": cold, "in memory": ram, "on the card": device}
     figures = tuple(Figure(where, value * 1e3, "ms") for where, value in seconds.items())
     return Row("gpu-latency", f"one tile of {LARGE_MODEL}", figures)
+
+
+def _restore() -> Row:
+    """Noise out of a 512² photograph by the classic way, all of its steps, from its beginning to its picture."""
+    from samovar.prior.observation import Observation
+    from samovar.prior.recipes import CLASSIC
+
+    from . import restore
+
+    clean = restore.photograph("astronaut", SIDE)
+    noisy = restore.with_noise(clean)
+    recipe = CLASSIC["denoise"]
+    began = time.perf_counter()
+    fit = restore.begin(Observation(noisy, torch.ones(1, 1, SIDE, SIDE)), recipe, "cuda", low=True)
+    while not fit.over and fit.count < recipe.iterations:
+        fit.step()
+    picture = fit.picture
+    assert picture is not None
+    seconds = time.perf_counter() - began
+    return Row(
+        "gpu-restore", f"classic `restore` of {SIDE}² with noise, {fit.count} steps, bf16",
+        (
+            Figure("seconds", seconds, "s", RESTORE_SECONDS, at_least=False),
+            Figure("PSNR", restore.psnr(picture, clean), "dB"),
+            Figure("before", restore.psnr(noisy, clean), "dB"),
+        ),
+    )  # fmt: skip
 
 
 def _large() -> Row:

@@ -32,12 +32,18 @@ class Sizes:
     starts: int = 7
     fill: int = 4096
     fill_rounds: int = 5
+    restore: int = 256
+    restore_seconds: float = 90.0
+    restore_sides: tuple[int, ...] = (128, 256, 512)
+    restore_large: int = 1024
+    previews: int = 8
 
 
 FULL = Sizes()
 QUICK = Sizes(
     overhead_rounds=6, warm_rounds=3, peer=384, peer_seconds=6.0, peer_rounds=1, dirty=1024, strokes=5, response=1024,
-    cancels=20, pings=200, starts=3, fill=1024,
+    cancels=20, pings=200, starts=3, fill=1024, restore=128, restore_seconds=20.0, restore_sides=(128, 256),
+    restore_large=512, previews=4,
 )  # fmt: skip
 
 

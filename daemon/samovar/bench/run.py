@@ -30,6 +30,7 @@ MODULES = {
     "ping": "response",
     "start": "start",
     "fill": "fill",
+    "restore": "restore",
 }
 """Row -> the module of this package that measures it, in the order of the table."""
 LONG = ("memory",)

@@ -37,6 +37,7 @@ from samovar_link.messages import (
     Cancel,
     Cancelled,
     Done,
+    Enough,
     Failed,
     JobInfo,
     Message,
@@ -87,8 +88,8 @@ class Dispatcher:
         self._started = clock()
         self._idle_since = clock()
         handlers: dict[type[Message], Callable[..., None]] = {
-            Run: self._accept, Cancel: self._cancel, Attach: self._attach, Warm: self._warm, Unload: self._unload,
-            Status: self._status, Stop: self._stop_asked,
+            Run: self._accept, Cancel: self._cancel, Enough: self._enough, Attach: self._attach, Warm: self._warm,
+            Unload: self._unload, Status: self._status, Stop: self._stop_asked,
             Pull: lambda client, message, frames: self._library.pull(client, message),
             StopPull: lambda client, message, frames: self._library.stop(client, message),
         }  # fmt: skip
@@ -148,6 +149,12 @@ class Dispatcher:
         elif job is None:
             self._shelf.drop(message.job, client.id)
 
+    def _enough(self, client: Client, message: Enough, frames: Sequence[Frame]) -> None:
+        job = self._at_work(message.job)
+        if job is not None and job.abandoned is None:
+            log.info("job %s is good enough, says a client", job.id)
+            self._worker.enough(job.id)
+
     def _attach(self, client: Client, message: Attach, frames: Sequence[Frame]) -> None:
         job = self._jobs.get(message.job)
         if job is not None:
@@ -178,8 +185,9 @@ class Dispatcher:
             infos.append(JobInfo(
                 job.id, job.run.operation, "running" if job in self._running else "queued",
                 f"{owner.name} {owner.version}".strip() if owner else "", str(job.run.parameters.get("model", "")),
-                job.fraction, now - job.received,
+                job.fraction, now - job.received, job.orphaned is not None,
             ))  # fmt: skip
+        infos += self._shelf.infos(now, lambda client: self._leases.lapsed(client, now))
         self._send(client.id, StatusReport(
             self._identity.version, self._identity.pid, now - self._started, self._identity.endpoints,
             self._leases.present(now), self._worker.state, self._worker.pid, self._device, tuple(infos),
@@ -315,7 +323,7 @@ class Dispatcher:
         else:
             del self._jobs[job.id]
             if job.run.keep_result and not isinstance(answer, Cancelled):
-                self._shelf.put(answer, blocks, job.client, self._clock())
+                self._shelf.put(answer, blocks, job, self._clock())
             self._send(job.client, answer, blocks)
         if job in self._running:
             job.abandoned = self._clock()
@@ -345,17 +353,17 @@ class Dispatcher:
         self._kill_stubborn_worker(now)
 
     def _outlives_its_client(self, job: Job, now: float) -> bool:
-        """Whether it goes on without it; for as long as its result would be kept."""
+        """Whether it goes on without it."""
         if not job.run.keep_result:
             return False
         if job.orphaned is None:
             log.info("job %s goes on without its client", job.id)
             job.orphaned = now
-        return now - job.orphaned < self._bounds.kept_seconds
+        return now - job.orphaned < self._bounds.orphan_seconds
 
     def _end_lapsed(self, job: Job) -> None:
         """Whoever only stood still and wakes up again must not wait for this job for ever."""
-        seconds = self._bounds.kept_seconds if job.run.keep_result else self._offer.limits.lease_seconds
+        seconds = self._bounds.orphan_seconds if job.run.keep_result else self._offer.limits.lease_seconds
         log.warning("job %s cancelled: its client went silent", job.id)
         message = f"nothing was heard of this program for {seconds:g} s, so its job was ended"
         self._end(job, Failed(job.id, RemoteError.code, message, "run it again"))

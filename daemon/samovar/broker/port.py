@@ -44,6 +44,7 @@ class Worker(Protocol):
     def run(self, run: Run, pixels: Pixels) -> None: ...
     def ask(self, question: Warm | Unload) -> None: ...
     def cancel(self, job: str) -> None: ...
+    def enough(self, job: str) -> None: ...
     def kill(self) -> None: ...
     def retire(self, gone: Callable[[], None] = ...) -> None: ...
 
@@ -73,7 +74,8 @@ class Identity:
 @dataclass(frozen=True)
 class Bounds:
     """What may wait, how long the worker may be idle before it ends, how long it may take to drop a cancelled job
-    (a tile of a large network takes seconds on a slow machine), and what is kept for clients that went away."""
+    (a tile of a large network takes seconds on a slow machine), what is kept for clients that went away, and how long a
+    job goes on without one."""
 
     max_jobs: int = 1024
     max_bytes: int = 8 << 30
@@ -82,3 +84,4 @@ class Bounds:
     kept_bytes: int = 1 << 30
     kept_results: int = 128
     kept_seconds: float = 600.0
+    orphan_seconds: float = 3600.0

@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from samovar.broker.job import Job
 from samovar.broker.outbox import release
 from samovar.broker.port import Bounds
 from samovar.segment import Block
-from samovar_link.messages import Done, Failed
+from samovar_link.messages import Done, Failed, JobInfo
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Kept:
-    """client : who may let go of it: the last one that it was sent to"""
+    """client : who may let go of it: the last one that it was sent to; job : of which it is the end"""
 
     answer: Done | Failed
     blocks: Sequence[Block]
     client: bytes
     until: float
+    job: Job
 
     @property
     def size_bytes(self) -> int:
@@ -44,15 +46,26 @@ class Shelf:
     def __contains__(self, job: str) -> bool:
         return job in self._kept
 
-    def put(self, answer: Done | Failed, blocks: Sequence[Block], client: bytes, now: float) -> None:
+    def put(self, answer: Done | Failed, blocks: Sequence[Block], job: Job, now: float) -> None:
         """Keep it, with holds of its own on the blocks."""
         if sum(block.memory_bytes for block in blocks) > self._bounds.kept_bytes:
             log.info("job %s is not kept: it is larger than all that may be", answer.job)
             return
         shared = [block.share() for block in blocks]
-        self._kept[answer.job] = Kept(answer, shared, client, now + self._bounds.kept_seconds)
+        self._kept[answer.job] = Kept(answer, shared, job.client, now + self._bounds.kept_seconds, job)
         while self._is_over_full():
             self._let_go(next(iter(self._kept)), "newer results need the room")
+
+    def infos(self, now: float, lapsed: Callable[[bytes], bool]) -> list[JobInfo]:
+        """What is kept of work that was done. lapsed : whether a client is gone"""
+        return [
+            JobInfo(
+                each.job.id, each.job.run.operation, "kept", "", str(each.job.run.parameters.get("model", "")), 1.0,
+                now - each.job.received, lapsed(each.client),
+            )
+            for each in self._kept.values()
+            if isinstance(each.answer, Done)
+        ]  # fmt: skip
 
     def get(self, job: str, client: bytes) -> tuple[Done | Failed, Sequence[Block]] | None:
         """The end of a job for another client to have, with holds of its own on the blocks; None if it is not here."""

@@ -23,6 +23,7 @@ from samovar_link.messages import (
     Cancel,
     Cancelled,
     Done,
+    Enough,
     Failed,
     Refused,
     Run,
@@ -131,6 +132,11 @@ class WorkerSlot:
         self._cancelled_early.add(job)
         if self.current is not None:
             self.current.channel.send(Cancel(job))
+
+    def enough(self, job: str) -> None:
+        """Have a job end with what there is."""
+        if self.current is not None:
+            self.current.channel.send(Enough(job))
 
     def ask(self, question: Warm | Unload) -> None:
         """Have it done before the next job is taken up. `Warmed`, `Unloaded` or `Refused` comes through `said`."""

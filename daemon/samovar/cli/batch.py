@@ -24,10 +24,11 @@ import samovar
 from samovar.picture import FORMATS, Picture, PictureError
 from samovar_link import Client, connect_or_start
 from samovar_link.errors import DaemonUnavailable, RemoteError
-from samovar_link.messages import Cancelled, Limits, Raster, Report, Run
+from samovar_link.messages import BATCH, Cancelled, Limits, Raster, Report, Run
+from samovar_link.request import MASK
 
 from . import progress
-from .operation import MASK, Task
+from .operation import Task
 from .program import say
 
 
@@ -72,7 +73,7 @@ def run(task: Task, pairs: Sequence[Pair], *, several: bool, as_json: bool, quie
         for index, each in enumerate(pairs):
             label = each.source.name if len(pairs) == 1 else f"{index + 1}/{len(pairs)} {each.source.name}"
             with progress.bar(label, enabled=not quiet) as bar:
-                result = _outcome(task, each, link, bar, "batch" if len(pairs) > 1 else "interactive")
+                result = _outcome(task, each, link, bar, BATCH if len(pairs) > 1 else "interactive")
             results.append(result)
             _tell(result, as_json, quiet)
     if as_json:
@@ -153,7 +154,7 @@ def _process(task: Task, each: Pair, link: _Link, bar: progress.Bar, priority: s
     roles = {task.operation.roles[0]: each.source, **task.extra}
     pictures = {role: reading.read(path, link.limits()) for role, path in roles.items()}
     layer = pictures[task.operation.roles[0]]
-    if MASK in task.operation.roles:
+    if MASK in pictures or task.transparent:
         from samovar.picture import mask  # numpy, which takes a while
 
         if task.transparent:
@@ -165,8 +166,8 @@ def _process(task: Task, each: Pair, link: _Link, bar: progress.Bar, priority: s
     }
     request = Run(
         job=secrets.token_hex(16), operation=task.operation.id, parameters=task.parameters, images=rasters,
-        wrap_x=task.wrap_x, wrap_y=task.wrap_y, priority=priority, keep_alive_seconds=task.keep_alive_seconds,
-        seed=task.seed,
+        wrap_x=task.wrap_x, wrap_y=task.wrap_y, priority=BATCH if task.operation.live else priority,
+        keep_alive_seconds=task.keep_alive_seconds, seed=task.seed, keep_result=task.operation.live,
     )  # fmt: skip
     bar.stage("starting")
     answer, frames = link.client().run(request, [picture.pixels for picture in pictures.values()], bar.update)
@@ -177,7 +178,7 @@ def _process(task: Task, each: Pair, link: _Link, bar: progress.Bar, priority: s
     for index, raster in enumerate(variants):
         result = Picture(raster, frames[raster.frame], layer.metadata)
         notices += writing.write(result, _variant(each.target, index))
-    notices += answer.report.retries
+    notices += [*answer.report.retries, *answer.report.notes]
     return _Result(each, layer.raster, answer.images["image"], answer.report, tuple(notices))
 
 

@@ -16,12 +16,11 @@ import click
 from samovar import card
 from samovar.operation import Operation
 from samovar_link.errors import BadRequest
-from samovar_link.messages import ParameterInfo, Value
+from samovar_link.messages import OperationInfo, ParameterInfo, Value
+from samovar_link.request import MASK, fills, may_fill, resizes
 
 _INPUTS = "IN is a picture (PNG, TIFF, JPEG, WebP) or a folder of them; for several, OUT is a folder."
 _FILE = click.Path(path_type=Path)
-MASK = "mask"
-"""Role of the picture that says where."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,11 @@ def command_for(operation: Operation) -> click.Command:
 def _files(operation: Operation) -> Iterator[click.Parameter]:
     yield click.Argument(["inputs"], metavar="IN...", nargs=-1, required=True, type=_FILE)
     yield click.Option(["-o", "--output"], metavar="OUT", required=True, type=str, help="Picture or folder to write.")
-    for role in operation.roles[1:]:
-        help = "White where the picture is to be filled." if role == MASK else "A picture."
+    for role in (*operation.roles[1:], *operation.optional_roles):
+        what = "filled" if role in operation.roles else "changed"
+        help = f"White where the picture is to be {what}." if role == MASK else "A picture."
         yield click.Option([f"--{role}", f"role_{role}"], metavar="FILE", required=role != MASK, type=_FILE, help=help)
-    if MASK in operation.roles:
+    if may_fill(operation.info()):
         yield click.Option(["--alpha-mask"], is_flag=True, help="Fill where the picture is wholly transparent.")
 
 
@@ -122,12 +122,24 @@ def _help(info: ParameterInfo, choices: Mapping[str, str]) -> str:
     return f"{text} {listed}." if listed else text
 
 
+def _check_masks(operation: OperationInfo, parameters: Mapping[str, Value], transparent: bool, given: bool) -> None:
+    """Raises UsageError for a mask that is missing or of no use. given : as a file"""
+    context = click.get_current_context()
+    if fills(operation, parameters):
+        if transparent == given:
+            raise click.UsageError("give either --mask FILE or --alpha-mask", context)
+    elif transparent:
+        raise click.UsageError("--alpha-mask is for what fills a picture", context)
+    elif given and resizes(operation, parameters):
+        raise click.UsageError("--mask is of no use where the result has another size", context)
+
+
 def _task(operation: Operation, values: dict[str, Any]) -> Task:
     parameters = {info.name: values[f"set_{info.name}"] for info in operation.info().parameters}
     transparent = bool(values.get("alpha_mask"))
-    extra = {role: values[f"role_{role}"] for role in operation.roles[1:] if values[f"role_{role}"] is not None}
-    if MASK in operation.roles and transparent == (MASK in extra):
-        raise click.UsageError("give either --mask FILE or --alpha-mask", click.get_current_context())
+    roles = (*operation.roles[1:], *operation.optional_roles)
+    extra = {role: values[f"role_{role}"] for role in roles if values[f"role_{role}"] is not None}
+    _check_masks(operation.info(), parameters, transparent, MASK in extra)
     try:
         operation.parse(parameters, card.discover().ids(operation.id))
     except BadRequest as error:

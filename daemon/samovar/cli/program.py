@@ -22,6 +22,7 @@ COMMANDS = {
     "stop": "samovar.cli.daemon",
     "status": "samovar.cli.daemon",
     "ps": "samovar.cli.daemon",
+    "jobs": "samovar.cli.jobs",
     "unload": "samovar.cli.daemon",
     "logs": "samovar.cli.daemon",
     "models": "samovar.cli.models",

@@ -36,6 +36,7 @@ class Engine:
 
     trials : file that remembers which runtime is fastest for which model; None: the plain one for all
     cache_bytes : of finished tiles that are remembered; None leaves it to the cache
+    checkpoints : folder where long jobs put aside how far they are; None: they do not
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Engine:
         load: Callable[[ModelCard, str, str], Network] | None = None,
         trials: Path | None = None,
         cache_bytes: int | None = None,
+        checkpoints: Path | None = None,
     ) -> None:
         self.device = device
         self._load = load
@@ -55,6 +57,7 @@ class Engine:
         self._clock = clock
         self._trials = trials
         self._cache_bytes = cache_bytes
+        self._checkpoints = checkpoints
         self._pool: Pool | None = None
         self._cache: TileCache | None = None
 
@@ -149,7 +152,7 @@ class Engine:
         from samovar.worker.model_job import ModelJob
 
         loaded_before, paused_before = pool.load_seconds, job.paused_seconds
-        with torch.inference_mode(), ModelJob(job, self._catalogue, pool, self._cache) as work:
+        with torch.inference_mode(), ModelJob(job, self._catalogue, pool, self._cache, self._checkpoints) as work:
             images, results = layer.run(operation, params, work, frames, job.allocate)
         load += pool.load_seconds - loaded_before
         pool.load_seconds = loaded_before  # so that a job for which this one goes ahead does not count it
@@ -177,14 +180,15 @@ class Engine:
         return self._pool, self._clock() - began
 
     def _report(self, work: ModelJob, seconds: Seconds) -> Report:
-        model = sha256 = ""
+        model, sha256 = work.method, ""
         if work.used:
             (model, variant), card = next(iter(work.used.items()))
             sha256 = card.weights[variant].sha256 if variant in card.weights else ""
         runtime, _, dtype = work.runtime.partition(" ")
         return Report(
-            work.device, runtime, dtype, model, sha256, Tiles(work.tiles, work.cached), seconds, tuple(work.retries)
-        )
+            work.device, runtime, dtype, model, sha256, Tiles(work.tiles, work.cached), seconds, tuple(work.retries),
+            tuple(work.notes),
+        )  # fmt: skip
 
 
 def _check_frames(run: Run, frames: Sequence[memoryview]) -> None:

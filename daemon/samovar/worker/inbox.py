@@ -14,7 +14,7 @@ import time
 
 from samovar.channel import Channel, Said
 from samovar.segment import Block
-from samovar_link.messages import Cancel, Run, Stop, Unload, Warm
+from samovar_link.messages import Cancel, Enough, Run, Stop, Unload, Warm
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ class Inbox:
         self._channel = channel
         self._todo: queue.SimpleQueue[tuple[Run | Warm | Unload, list[Block]]] = queue.SimpleQueue()
         self._cancelled: dict[str, threading.Event] = {}  # of every job that came and is not over
+        self._enough: dict[str, threading.Event] = {}
         self._came: dict[str, float] = {}
         threading.Thread(target=self._read, name="channel", daemon=True).start()
 
@@ -55,6 +56,10 @@ class Inbox:
         """Set once the job is to stop. To be taken when the job begins: another one may have its name after it."""
         return self._cancelled[job]
 
+    def enough(self, job: str) -> threading.Event:
+        """Set once the job is to end with what there is. To be taken when it begins, too."""
+        return self._enough[job]
+
     def came(self, job: str) -> float:
         """When it did, by time.monotonic."""
         return self._came[job]
@@ -62,7 +67,7 @@ class Inbox:
     def forget(self, job: str, event: threading.Event) -> None:
         """The job is over, and its client may have sent the next one of that name already."""
         if self._cancelled.get(job) is event:
-            del self._cancelled[job], self._came[job]
+            del self._cancelled[job], self._enough[job], self._came[job]
 
     def _read(self) -> None:
         try:
@@ -79,9 +84,13 @@ class Inbox:
         if isinstance(message, Run):
             self._came[message.job] = time.monotonic()
             self._cancelled[message.job] = threading.Event()
+            self._enough[message.job] = threading.Event()
             self._todo.put((message, blocks))
         elif isinstance(message, Cancel):
             if (event := self._cancelled.get(message.job)) is not None:
+                event.set()
+        elif isinstance(message, Enough):
+            if (event := self._enough.get(message.job)) is not None:
                 event.set()
         elif isinstance(message, Unload):
             self.unloads.put(message)

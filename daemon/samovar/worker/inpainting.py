@@ -38,16 +38,16 @@ def by_patches(
     match : make up for what differs at the rim. Raises BadRequest if all that is seen is hole.
     """
     job.note(model)
-    planes = _planes(image, alpha)
+    together = planes(image, alpha)
     known = ~hole.core
     try:
-        made = complete(planes, hole.core, known, job.wrap, job.seed, _teller(job, STAGE), match)
+        made = complete(together, hole.core, known, job.wrap, job.seed, _teller(job, STAGE), match)
     except NothingToCopy as error:
         raise BadRequest.field(
             "inpaint.mask", "all that is seen around it", "something left to fill from",
             "enlarge the context, or select less",
         ) from error  # fmt: skip
-    return _parted(made, image, alpha)
+    return parted(made) if alpha is not None else (made.permute(2, 0, 1).unsqueeze(0), None)
 
 
 def _teller(job: ModelJob, stage: str) -> Callable[[float], None]:
@@ -111,7 +111,7 @@ def _finer(image: Image, drawn: Image, hole: Hole, job: ModelJob, factor: float)
     guess = torch.where(hole.core, drawn, image)
     try:
         made = complete(
-            _planes(guess, None), hole.core, ~hole.core, job.wrap, job.seed,
+            planes(guess, None), hole.core, ~hole.core, job.wrap, job.seed,
             _teller(job, "refining"), halvings=round(math.log2(factor)),
         )  # fmt: skip
     except NothingToCopy:
@@ -136,18 +136,16 @@ def _matched(image: Image, drawn: Image, changed: Tensor, job: ModelJob) -> Imag
     return drawn + surface.permute(2, 0, 1).unsqueeze(0)
 
 
-def _planes(image: Image, alpha: Alpha | None) -> Tensor:
+def planes(image: Image, alpha: Alpha | None) -> Tensor:
     """(H, W, C), premultiplied and with alpha where that varies."""
     together = image if alpha is None else torch.cat([image * alpha, alpha], 1)
     return together[0].permute(1, 2, 0).contiguous()
 
 
-def _parted(planes: Tensor, image: Image, alpha: Alpha | None) -> tuple[Image, Alpha | None]:
-    """Back from `_planes`."""
-    together = planes.permute(2, 0, 1).unsqueeze(0)
-    if alpha is None:
-        return together, None
-    opacity = together[:, -1:].clamp(0, 1)
+def parted(together: Tensor) -> tuple[Image, Alpha]:
+    """Colour and alpha back from `planes` with alpha. (H, W, C + 1)"""
+    made = together.permute(2, 0, 1).unsqueeze(0)
+    opacity = made[:, -1:].clamp(0, 1)
     opacity = torch.where(opacity < NEARLY, 0.0, torch.where(opacity > 1 - NEARLY, 1.0, opacity))
-    colour = torch.where(opacity > 0, together[:, :-1] / opacity.clamp(min=NEARLY), 0.0)
+    colour = torch.where(opacity > 0, made[:, :-1] / opacity.clamp(min=NEARLY), 0.0)
     return colour, opacity

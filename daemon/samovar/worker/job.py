@@ -36,6 +36,7 @@ class Job:
     cancelled : asked before each step; true means stop
     allocate : writable memory of so many bytes for a result, shared with the broker so that pixels are not copied
     clock : seconds that never go back
+    enough : whether the user is content with what there is
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class Job:
         cancelled: Callable[[], bool],
         allocate: Callable[[int], memoryview],
         clock: Callable[[], float] = time.monotonic,
+        enough: Callable[[], bool] = lambda: False,
     ) -> None:
         self.run = run
+        self.enough = enough
         self.allocate = allocate
         self.paused_seconds = 0.0
         self._report = report

@@ -46,20 +46,23 @@ def run(
     source = pixels(raster, frames[raster.frame])
     scope = region.scope(job.run.region, raster)
     way = Way(operation, params, job, source, raster)
+    if operation.own_way:
+        made: tuple[dict[str, Raster], list[memoryview]] = operation.function(way, scope, frames, allocate)
+        return made
     if operation.output_size is not None:
-        like = _moved(raster, scope, operation, params)
+        like = moved(raster, scope, operation, params)
     else:
         like = dataclasses.replace(raster, height=scope.height, width=scope.width, frame=0)
         like = dataclasses.replace(like, x=raster.x + scope.left, y=raster.y + scope.top)
     if operation.filling is not None:
         return _fill(way, scope, like, frames, allocate)
     memory = allocate(like.size_bytes)
-    target = _array(memory, like)
+    target = array(memory, like)
     if operation.output_size is not None:
         _enlarge(way, scope, Result(like, target, allocate))
     else:
         np.copyto(target, cut(source, scope))
-        _change(way, scope, Result(like, target, allocate, _mask(job, raster, scope, frames), keeps=True))
+        _change(way, scope, Result(like, target, allocate, mask_over(job, raster, scope, frames), keeps=True))
     job.progress(1.0)
     return {operation.roles[0]: like}, [memory]
 
@@ -72,7 +75,7 @@ def _fill(
     assert way.operation.filling is not None
     job, seed = way.job, way.job.run.seed
     placed = job.run.images["mask"]
-    mask = pixels(_gray(placed), frames[placed.frame])
+    mask = pixels(gray(placed), frames[placed.frame])
     count = way.operation.filling.variants(way.params)
     images: dict[str, Raster] = {}
     results: list[memoryview] = []
@@ -81,7 +84,7 @@ def _fill(
     np.frombuffer(shares, np.uint8).fill(0)
     for index in range(count):
         memory = allocate(like.size_bytes)
-        target = _array(memory, like)
+        target = array(memory, like)
         np.copyto(target, cut(way.source, scope))
         result = Result(like, target, allocate)
 
@@ -101,7 +104,7 @@ def _fill(
                 placed,
                 scope,
                 target,
-                _array(shares, covered),
+                array(shares, covered),
                 show,
             )
         images[way.operation.roles[0] if not index else f"{way.operation.roles[0]} {index + 1}"] = dataclasses.replace(
@@ -137,7 +140,7 @@ def _change(way: Way, scope: Box, result: Result) -> None:
             continue
         with way.job.part(index / len(boxes), (index + 1) / len(boxes)):
             colour, alpha = way.part(here, result.shower(way.job, place), whole=len(boxes) == 1)
-        _overwrite(result.target[place.rows, place.columns], result.raster, colour, alpha, mask)
+        overwrite(result.target[place.rows, place.columns], result.raster, colour, alpha, mask)
         del colour, alpha
         heap.give_back_now_and_then()
 
@@ -157,7 +160,7 @@ class Result:
         x, y = self.raster.x + box.left, self.raster.y + box.top
         raster = dataclasses.replace(self.raster, height=box.height, width=box.width, x=x, y=y)
         memory = self.allocate(raster.size_bytes)
-        np.copyto(_array(memory, raster), self.target[box.rows, box.columns])
+        np.copyto(array(memory, raster), self.target[box.rows, box.columns])
         job.show(raster, memory, self.raster)
 
     def shower(self, job: ModelJob, box: Box) -> frame.Show | None:
@@ -170,11 +173,11 @@ class Result:
             x, y = self.raster.x + place.left, self.raster.y + place.top
             raster = dataclasses.replace(self.raster, height=place.height, width=place.width, x=x, y=y)
             memory = self.allocate(raster.size_bytes)
-            target = _array(memory, raster)
+            target = array(memory, raster)
             if self.keeps:
                 np.copyto(target, self.target[place.rows, place.columns])
                 mask = None if self.mask is None else self.mask[:, :, place.rows, place.columns]
-                _overwrite(target, raster, colour, alpha, mask)
+                overwrite(target, raster, colour, alpha, mask)
             else:
                 write(colour, alpha, target, raster)
             job.show(raster, memory, self.raster)
@@ -182,11 +185,11 @@ class Result:
         return show
 
 
-def _array(memory: memoryview, raster: Raster) -> Pixels:
+def array(memory: memoryview, raster: Raster) -> Pixels:
     return np.frombuffer(memory, NUMPY_DTYPES[raster.dtype]).reshape(raster.height, raster.width, raster.channels)
 
 
-def _overwrite(target: Pixels, like: Raster, colour: Image, alpha: Alpha | None, mask: Mask | None) -> None:
+def overwrite(target: Pixels, like: Raster, colour: Image, alpha: Alpha | None, mask: Mask | None) -> None:
     """The result over the layer's own pixels, wherever it shows."""
     shows = torch.ones(colour.shape[-2:], dtype=torch.bool) if alpha is None else alpha[0, 0] > 0
     if mask is not None:
@@ -196,22 +199,22 @@ def _overwrite(target: Pixels, like: Raster, colour: Image, alpha: Alpha | None,
     write_colour(colour, target, like, shows)
 
 
-def _mask(job: ModelJob, layer: Raster, scope: Box, frames: Sequence[memoryview]) -> Mask | None:
+def mask_over(job: ModelJob, layer: Raster, scope: Box, frames: Sequence[memoryview]) -> Mask | None:
     """The mask over what is to come back. Raises BadRequest for a mask that is not gray."""
     raster = job.run.images.get("mask")
     if raster is None:
         return None
-    mask, _ = decode(_gray(raster), frames[raster.frame])
+    mask, _ = decode(gray(raster), frames[raster.frame])
     return region.placed(mask.clamp_(0, 1), raster, layer, scope)
 
 
-def _gray(mask: Raster) -> Raster:
+def gray(mask: Raster) -> Raster:
     if mask.channels != 1:
         raise BadRequest.field("mask channels", mask.channels, "1")
     return mask
 
 
-def _moved(raster: Raster, scope: Box, operation: Operation, params: object) -> Raster:
+def moved(raster: Raster, scope: Box, operation: Operation, params: object) -> Raster:
     """The raster of the result of a part, its offset where the change of scale puts it."""
 
     def scaled(at: int, axis: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from samovar.card import Catalogue, ModelCard
 from samovar.networks import PoolingNetwork, StagedNetwork, WholeNetwork
@@ -50,12 +51,21 @@ class ModelJob:
     gray : whether pictures go through as gray; None: those that are
     survey : gives the means over a picture of which only a piece is at hand; None: all of it is
     seed : of what chance decides
+    method : what the report calls a way without a model; notes : what else it tells
+    checkpoints : folder for what is put aside; None: nothing is
     watch : takes what is shown of the result while it comes, see `Watch`; None if nobody looks
 
     Networks stay leased until the `with` block around the job ends.
     """
 
-    def __init__(self, job: Job, catalogue: Catalogue, pool: Pool, cache: TileCache | None = None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        catalogue: Catalogue,
+        pool: Pool,
+        cache: TileCache | None = None,
+        checkpoints: Path | None = None,
+    ) -> None:
         self.run: Run = job.run
         self.wrap = (job.run.wrap_y, job.run.wrap_x)
         self.tiles = self.cached = 0
@@ -67,6 +77,9 @@ class ModelJob:
         self.gray: bool | None = None
         self.survey: Survey | None = None
         self.seed = job.run.seed
+        self.method = ""
+        self.notes: list[str] = []
+        self.checkpoints = checkpoints
         self._calls = 0
         self._capture: int | None = None
         self._job = job
@@ -108,6 +121,11 @@ class ModelJob:
     def check(self) -> None:
         """Raises JobCancelled if the user asked to stop."""
         self._job.check()
+
+    @property
+    def enough(self) -> bool:
+        """Whether the user is content with what there is."""
+        return self._job.enough()
 
     def show(self, part: Raster, pixels: memoryview, whole: Raster) -> None:
         """Send a finished part of the result to who asked for the job."""

@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from samovar import card, operation, runtimes
 from samovar.channel import Channel, Held, Ready
 from samovar.segment import Block, SegmentPool
+from samovar.worker import checkpoints
 from samovar.worker.engine import Engine
 from samovar.worker.inbox import Inbox
 from samovar.worker.job import Job, JobCancelled, Result
@@ -129,8 +130,9 @@ class Worker:
 
     def _run(self, run: Run, inputs: list[Block]) -> None:
         memory, cancelled = Memory(self._pool, inputs), self._inbox.cancelled(run.job)
+        enough = self._inbox.enough(run.job).is_set
         report = functools.partial(self._report, memory)
-        job = Job(run, report, lambda: self._is_cancelled(job, cancelled), memory.allocate)
+        job = Job(run, report, lambda: self._is_cancelled(job, cancelled), memory.allocate, enough=enough)
         began = time.monotonic()
         waited_seconds = began - self._inbox.came(run.job)
         try:
@@ -229,7 +231,11 @@ def main(descriptor: str, broker_pid: int) -> None:
     pool = SegmentPool(1, time.monotonic)
     channel = Channel(_open_channel(descriptor), pool)
     inbox = Inbox(channel)
-    engine = Engine(operation.discover(), card.discover(), trials=discovery.home() / runtimes.TRIALS_FILE)
+    home = discovery.home()
+    checkpoints.sweep(home / checkpoints.FOLDER)
+    engine = Engine(
+        operation.discover(), card.discover(), trials=home / runtimes.TRIALS_FILE, checkpoints=home / checkpoints.FOLDER
+    )
     channel.send(Ready(engine.device))
     Worker(channel, inbox, pool, engine).serve()
 

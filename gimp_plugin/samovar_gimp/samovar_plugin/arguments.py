@@ -36,6 +36,16 @@ _KEEPING = {
     LAYER: ("Whole layer", "Change all of the layer, whatever is selected"),
 }
 """The first one is the default: as in GIMP's own filters, a selection limits what keeps the size."""
+_BOTH = {
+    SELECTION: (
+        "Selection",
+        "Only what is selected: changed softly where it is so, or enlarged to a new layer; all of the layer without a"
+        " selection",
+    ),
+    LAYER: ("Layer", "All of the layer, whatever is selected; the canvas stays as it is"),
+    IMAGE: ("Whole image", "The layer; where it is enlarged, the image with all its layers"),
+}
+"""Of what does either, as it is set."""
 
 
 def add(procedure: Gimp.Procedure, operation: OperationInfo, models: Iterable[ModelInfo]) -> None:
@@ -43,9 +53,10 @@ def add(procedure: Gimp.Procedure, operation: OperationInfo, models: Iterable[Mo
     adder = _Adder(procedure, [model for model in models if operation.id in model.operations])
     for info in request.parameters(operation):
         adder.parameter(info)
-    if request.fills(operation):
+    if not has_scope(operation):
         return  # what is selected, and nothing else
-    scopes = [(id, *texts) for id, texts in (_RESIZING if operation.resizes else _KEEPING).items()]
+    offered = _RESIZING if operation.resizes else _BOTH if request.may_resize(operation) else _KEEPING
+    scopes = [(id, *texts) for id, texts in offered.items()]
     adder.choice(SCOPE, "Scope", "What is sent, and where the result goes", scopes, scopes[0][0])
 
 
@@ -56,7 +67,16 @@ def values(config: Gimp.ProcedureConfig, operation: OperationInfo) -> dict[str, 
 
 def scope(config: Gimp.ProcedureConfig, operation: OperationInfo) -> str:
     """What is sent, and where the result goes."""
-    return SELECTION if request.fills(operation) else str(config.get_property(SCOPE))
+    parameters = values(config, operation)
+    if request.fills(operation, parameters):
+        return SELECTION
+    chosen = str(config.get_property(SCOPE))
+    return LAYER if chosen == IMAGE and not request.resizes(operation, parameters) else chosen
+
+
+def has_scope(operation: OperationInfo) -> bool:
+    """Whether there is anything to choose: what always fills has no scope but what is selected."""
+    return request.MASK not in operation.roles
 
 
 def scaled(side: int, factor: float) -> int:

@@ -12,12 +12,12 @@ from __future__ import annotations
 import secrets
 import traceback
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gi.repository import Gegl, Gimp, GLib
 
 from samovar_link import DaemonUnavailable, Done, Progress, RemoteError, Run, request, words
-from samovar_link.messages import OperationInfo, Report, Value
+from samovar_link.messages import BATCH, OperationInfo, Report, Value
 
 from . import arguments, job, live, offer
 from .meter import Meter, StatusBar, Stopped
@@ -70,15 +70,17 @@ class Call:
 
     def _check(self, image: Gimp.Image, drawables: list[Gimp.Drawable]) -> None:
         """Raises Unsuitable if it cannot be done whatever is set."""
-        if request.fills(self.operation):
+        if not arguments.has_scope(self.operation):
             hole(image, drawables, {})
         else:
             choose(image, drawables, arguments.LAYER)
 
     def _source(self, image: Gimp.Image, drawables: list[Gimp.Drawable], config: Gimp.ProcedureConfig) -> Source:
-        if request.fills(self.operation):
-            return hole(image, drawables, arguments.values(config, self.operation))
-        return choose(image, drawables, arguments.scope(config, self.operation), context=self._sees_around)
+        parameters = arguments.values(config, self.operation)
+        if request.fills(self.operation, parameters):
+            return hole(image, drawables, parameters)
+        scope = arguments.scope(config, self.operation)
+        return choose(image, drawables, scope, context=self._sees_around(parameters))
 
     def _sent(self, config: Gimp.ProcedureConfig) -> dict[str, Value]:
         """The parameters as they travel."""
@@ -106,24 +108,24 @@ class Call:
             return StatusBar(self.operation.title)
         from .window import Window  # needs a screen
 
-        return Window(self.operation.title)
+        return Window(self.operation.title, live=self.operation.live)
 
     def _carry_out(self, source: Source, config: Gimp.ProcedureConfig, meter: Meter) -> Gimp.PDBStatusType:
-        if request.fills(self.operation):
-            return self._fill(source, config, meter)
-        scope = arguments.scope(config, self.operation)
         parameters = arguments.values(config, self.operation)
-        covers = self.operation.resizes or source.hides_what_is_below
+        if request.fills(self.operation, parameters):
+            return self._fill(source, parameters, meter)
+        scope, resizes = arguments.scope(config, self.operation), request.resizes(self.operation, parameters)
+        covers = resizes or source.hides_what_is_below
         if not covers and source.layer.get_lock_visibility():
             raise Unsuitable("The layer has to be hidden behind the result; unlock its visibility first.")
-        blend = source.selected and not covers and self._takes_mask
+        blend = source.selected and not covers and self._takes_mask(parameters)
         # Now: the user may go on with another selection. What comes back blended is so by the selection already.
         mask = source.layer_mask() if blend else source.mask()
         with ExitStack() as stack:
             shown = None
             if meter.outlives_cancel and scope != arguments.IMAGE and live.shows(source):
-                factor = float(parameters.get(arguments.FACTOR, 1.0)) if self.operation.resizes else 1.0
-                shown = stack.enter_context(live.Live(source, f"{self.operation.title}…", scope, factor, mask))
+                factor = float(parameters.get(arguments.FACTOR, 1.0)) if resizes else 1.0
+                shown = stack.enter_context(self._live(source, scope, factor, mask))
             result = self._work(source, parameters, blend, meter, shown)
             if result is None:
                 return Gimp.PDBStatusType.CANCEL
@@ -136,38 +138,45 @@ class Call:
             if blend:
                 place_in_copy(source, raster, [pixels], name)
             else:
-                factor = float(parameters.get(arguments.FACTOR, raster.width / source.area.width))
-                hide = scope != arguments.SELECTION if self.operation.resizes else not covers
+                factor = float(parameters.get(arguments.FACTOR, raster.width / source.area.width)) if resizes else 1.0
+                hide = scope != arguments.SELECTION if resizes else not covers
                 place(source, raster, pixels, Placing(scope, name, factor, hide, mask))
         Gimp.displays_flush()
         return Gimp.PDBStatusType.SUCCESS
 
-    def _fill(self, source: Source, config: Gimp.ProcedureConfig, meter: Meter) -> Gimp.PDBStatusType:
+    def _live(self, source: Source, scope: str, factor: float, mask: bytes | None) -> live.Live:
+        return live.Live(source, f"{self.operation.title}…", scope, factor, mask, improves=self.operation.live)
+
+    def _fill(self, source: Source, parameters: dict[str, Value], meter: Meter) -> Gimp.PDBStatusType:
         """Make anew what is selected: patches above the layer, or copies of one that does not hide what is below."""
         covers = source.hides_what_is_below
         if not covers and source.layer.get_lock_visibility():
             raise Unsuitable("The layer has to be hidden behind the result; unlock its visibility first.")
-        result = self._work(source, arguments.values(config, self.operation), True, meter, None)
-        if result is None:
-            return Gimp.PDBStatusType.CANCEL
-        done, frames = result
-        raster, name = done.images["image"], _layer_name(self.operation, done.report)
-        results = [frames[each.frame] for role, each in done.images.items() if role != request.MASK]
-        if covers:
-            place_patches(source, raster, results, name, changed(frames[done.images[request.MASK].frame]))
-        else:
-            place_in_copy(source, raster, results, name)
+        with ExitStack() as stack:
+            shown = None
+            if self.operation.live and meter.outlives_cancel and live.shows(source):
+                shown = stack.enter_context(self._live(source, arguments.SELECTION, 1.0, source.layer_mask()))
+            result = self._work(source, parameters, True, meter, shown)
+            if result is None:
+                return Gimp.PDBStatusType.CANCEL
+            if shown is not None:
+                shown.end()
+            done, frames = result
+            raster, name = done.images["image"], _layer_name(self.operation, done.report)
+            results = [frames[each.frame] for role, each in done.images.items() if role != request.MASK]
+            if covers:
+                place_patches(source, raster, results, name, changed(frames[done.images[request.MASK].frame]))
+            else:
+                place_in_copy(source, raster, results, name)
         Gimp.displays_flush()
         return Gimp.PDBStatusType.SUCCESS
 
-    @property
-    def _takes_mask(self) -> bool:
-        return "mask" in self.operation.optional_roles
+    def _takes_mask(self, parameters: dict[str, Value]) -> bool:
+        return request.MASK in self.operation.optional_roles and not request.resizes(self.operation, parameters)
 
-    @property
-    def _sees_around(self) -> bool:
+    def _sees_around(self, parameters: dict[str, Value]) -> bool:
         """Whether it computes a region: all do but those that only pass on what they got, which take no mask either."""
-        return self.operation.resizes or self._takes_mask
+        return request.resizes(self.operation, parameters) or self._takes_mask(parameters)
 
     def _foretell(self, image: Gimp.Image, drawables: list[Gimp.Drawable], config: Gimp.ProcedureConfig) -> str:
         """One line for the dialog: the size now and then, or why it cannot be done."""
@@ -176,14 +185,14 @@ class Call:
             source = self._source(image, drawables, config)
         except Unsuitable as error:
             return str(error)
-        area = source.area
-        if request.fills(self.operation):
+        area, parameters = source.area, arguments.values(config, self.operation)
+        if request.fills(self.operation, parameters):
             seen = source.seen
             return f"At most {area.width} × {area.height} pixels change, {seen.width} × {seen.height} are seen"
-        if not self.operation.resizes:
+        if not request.resizes(self.operation, parameters):
             part = "What is selected of the layer" if source.selected else "The whole layer"
             return f"{part}: {area.width} × {area.height} pixels"
-        factor = arguments.values(config, self.operation).get(arguments.FACTOR, 1.0)
+        factor = parameters.get(arguments.FACTOR, 1.0)
         whole = scope == arguments.IMAGE
         size = (image.get_width(), image.get_height()) if whole else (area.width, area.height)
         width, height = (arguments.scaled(side, float(factor)) for side in size)
@@ -215,6 +224,8 @@ class Call:
                 seed=request.seed(parameters), images=images, region=source.region,
                 stream=shown is not None, viewport=None if shown is None else shown.on_canvas,
             )  # fmt: skip
+            if self.operation.live:  # who has no window of ours can only be killed, and then means it
+                run = replace(run, priority=BATCH, keep_result=meter.outlives_cancel)
             ended = job.work(client, run, frames, meter, progressed)
         if ended is None:
             return None

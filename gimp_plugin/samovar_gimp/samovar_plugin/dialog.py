@@ -12,7 +12,7 @@ from gi.repository import Gimp, GimpUi  # noqa: E402
 from samovar_link import request  # noqa: E402
 from samovar_link.messages import OperationInfo  # noqa: E402
 
-from .arguments import SCOPE  # noqa: E402
+from .arguments import SCOPE, has_scope  # noqa: E402
 from .offer import canonical  # noqa: E402
 from .window import handle_events  # noqa: E402
 
@@ -32,7 +32,7 @@ def ask(
             dialog.get_widget(canonical(info.name), GimpUi.SpinScale.__gtype__)
     size = dialog.get_label("outcome", foretell(), False, False)
     config.connect("notify", lambda *_: size.set_text(foretell()))
-    scope = [] if request.fills(operation) else [SCOPE]
+    scope = [SCOPE] if has_scope(operation) else []
     dialog.fill([*(canonical(info.name) for info in parameters), *scope, "outcome"])
     confirmed = bool(dialog.run())
     dialog.destroy()

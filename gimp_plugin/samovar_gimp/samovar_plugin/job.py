@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from threading import Event
+from typing import Any, Union
 
 from samovar_link import (
     Client,
@@ -25,10 +26,12 @@ from samovar_link import (
     words,
 )  # fmt: skip
 from samovar_link.errors import remote_error
-from samovar_link.messages import ModelInfo, Pull, Pulled, Pulling, Refused, StopPull
+from samovar_link.messages import Cancelled, ModelInfo, Pull, Pulled, Pulling, Refused, StopPull
 
 from . import offer
 from .meter import TURN_SECONDS, Meter, Stopped
+
+Ended = tuple[Union[Done, Cancelled], list[memoryview]]
 
 
 def reach(version: str, meter: Meter) -> Client:
@@ -82,10 +85,32 @@ def work(
     Raises RemoteError if it failed, Stopped if the user cancelled. That, and whatever `progressed` raises, cancels the
     job.
     """
+
+    def wait(*ears: Any) -> Ended:
+        return client.run(run, frames, *ears)
+
+    return _listen(wait, meter, progressed)
+
+
+def take_up(
+    client: Client, job: str, meter: Meter, progressed: Callable[[Progress, list[memoryview]], None]
+) -> tuple[Done, list[memoryview]] | None:
+    """Wait for a job that the daemon has already, as `work` does."""
+
+    def wait(*ears: Any) -> Ended:
+        return client.attach(job, *ears)
+
+    return _listen(wait, meter, progressed)
+
+
+def _listen(
+    wait: Callable[..., Ended], meter: Meter, progressed: Callable[[Progress, list[memoryview]], None]
+) -> tuple[Done, list[memoryview]] | None:
+    """Have a thread wait for the end of a job, and an ear for the user meanwhile."""
     heard: SimpleQueue[tuple[Progress, list[memoryview]]] = SimpleQueue()
     unwanted = Event()
     with ThreadPoolExecutor(1) as thread:  # which alone has the client from here on
-        ended = thread.submit(client.run, run, frames, lambda *said: heard.put(said), unwanted.is_set)
+        ended = thread.submit(wait, lambda *said: heard.put(said), unwanted.is_set, meter.is_content)
         try:
             while not ended.done():
                 meter.turn()

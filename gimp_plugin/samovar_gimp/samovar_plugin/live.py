@@ -36,9 +36,13 @@ class Live:
     scope : of `arguments`, but not IMAGE: the canvas is scaled only once the result is there
     factor : by which the result is larger than the source's area
     mask : of the source's area, linear u16; None if all of it shows
+    improves : the whole result comes again and again, better each time
     """
 
-    def __init__(self, source: Source, name: str, scope: str, factor: float, mask: bytes | None) -> None:
+    def __init__(
+        self, source: Source, name: str, scope: str, factor: float, mask: bytes | None, improves: bool = False
+    ) -> None:
+        self._improves = improves
         self._source, self._name, self._scope, self._factor, self._mask = source, name, scope, factor, mask
         self._layer: Gimp.Layer | None = None
 
@@ -81,8 +85,10 @@ class Live:
     def show(self, progress: Progress, frames: list[memoryview]) -> None:
         """Put a part in its place."""
         part, whole = progress.images.get("image"), progress.whole
-        if part is None or whole is None or (part.width, part.height) == (whole.width, whole.height):
-            return  # no part, or all of it: then the result itself comes right behind
+        if part is None or whole is None:
+            return
+        if not self._improves and (part.width, part.height) == (whole.width, whole.height):
+            return  # the result itself comes right behind
         if self._layer is None:
             self._layer = self._insert(whole)
         if not _takes(self._layer, whole):

@@ -34,6 +34,9 @@ class Meter(Protocol):
     def turn(self) -> None:
         """Called again and again, never much more than TURN_SECONDS apart. Raises Stopped if the user cancelled."""
 
+    def is_content(self) -> bool:
+        """Whether the user wants to keep what there is. Asked from the thread that has the connection."""
+
     def agrees(self, question: str, button: str) -> bool:
         """Whether the user wants what the button says; False if there is nobody to ask."""
 
@@ -72,6 +75,9 @@ class StatusBar:
 
     def turn(self) -> None:
         pass
+
+    def is_content(self) -> bool:
+        return False
 
     def agrees(self, question: str, button: str) -> bool:
         return False

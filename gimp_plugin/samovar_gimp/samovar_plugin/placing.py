@@ -30,6 +30,7 @@ class Placing:
     factor : what the canvas is scaled by, if that is the scope
     hide : whether the source stops being shown
     mask : of the source's area, as it was when the work began; None if all of it shows
+    at : upper left corner in the image; None: where the scope says
     """
 
     scope: str
@@ -37,6 +38,7 @@ class Placing:
     factor: float
     hide: bool
     mask: bytes | None
+    at: tuple[int, int] | None = None
 
 
 def place(source: Source, raster: Raster, pixels: memoryview, how: Placing) -> Gimp.Layer:
@@ -54,7 +56,7 @@ def place(source: Source, raster: Raster, pixels: memoryview, how: Placing) -> G
             layer = _insert(source, how.name, raster.channels, raster.width, raster.height)
         elif (raster.width, raster.height) != (source.area.width, source.area.height):
             layer.scale(raster.width, raster.height, False)  # GIMP interpolates the mask
-        layer.set_offsets(*corner(source, raster, how.scope))
+        layer.set_offsets(*(how.at or corner(source, raster, how.scope)))
         write(layer, babl_name(raster), Rectangle(0, 0, raster.width, raster.height), pixels)
         if how.hide:
             source.layer.set_visible(False)

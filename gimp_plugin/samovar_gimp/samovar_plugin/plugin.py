@@ -1,4 +1,4 @@
-"""The procedures that GIMP sees: one for each operation, and the doctor, in Filters > Enhance."""
+"""The procedures that GIMP sees: one for each operation, the jobs and the doctor, in Filters > Enhance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gi.repository import Gimp
 from samovar_link import DaemonUnavailable
 from samovar_link.messages import OperationInfo, Welcome
 
-from . import arguments, doctor, offer
+from . import arguments, doctor, jobs, offer
 from .call import Call
 
 
@@ -27,13 +27,15 @@ class Samovar(Gimp.PlugIn):
         except DaemonUnavailable as error:
             print(f"Samovar offers nothing yet: {error}", file=sys.stderr)
             names = []
-        return [*names, doctor.NAME]
+        return [*names, *([jobs.NAME] if names else []), doctor.NAME]
 
     def do_create_procedure(self, name: str) -> Gimp.Procedure | None:
         """Asked after installation and before every call."""
         if name == doctor.NAME:
             return doctor.procedure(self)
         welcome = offer.read()
+        if name == jobs.NAME:
+            return jobs.procedure(self, welcome)
         for operation in offer.operations(welcome):
             if offer.procedure_name(operation) == name:
                 return self._procedure(name, operation, welcome)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import gi
 
@@ -32,19 +32,25 @@ _TURN_MILLISECONDS = 200
 
 
 class Window:
-    """A bar, a line of text and Cancel. The user may go on in GIMP's own windows meanwhile."""
+    """A bar, a line of text and Cancel. The user may go on in GIMP's own windows meanwhile.
+
+    live : what shows meanwhile can be kept as it is, by a button
+    """
 
     outlives_cancel = True
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, live: bool = False) -> None:
         GimpUi.init("samovar")
-        self._stopped = False
+        self._stopped = self._content = False
         self._due: float | None = time.monotonic() + HIDDEN_SECONDS
         self._bar = Gtk.ProgressBar()
         self._text = Gtk.Label(xalign=0.0)
         self._dialog = Gtk.Dialog(title=f"Samovar: {title}", resizable=False)
+        if live:
+            self._dialog.add_button("_Use This", Gtk.ResponseType.OK)
+            self._dialog.set_response_sensitive(Gtk.ResponseType.OK, False)
         self._dialog.add_button("_Cancel", Gtk.ResponseType.CANCEL)
-        self._dialog.connect("response", self._stop)  # Escape and the window's own button end here too
+        self._dialog.connect("response", self._answered)  # Escape and the window's own button end here too
         box = self._dialog.get_content_area()
         box.set_border_width(_BORDER)
         box.set_spacing(_SPACING)
@@ -68,6 +74,8 @@ class Window:
         words = (progress.stage or "working", remaining(progress.eta_seconds))
         self.say(", ".join(filter(None, words)))
         self._bar.set_fraction(progress.fraction)
+        if progress.images and not self._content:  # there is something to keep
+            self._dialog.set_response_sensitive(Gtk.ResponseType.OK, True)
 
     def turn(self) -> None:
         if self._due is not None and time.monotonic() > self._due:
@@ -88,8 +96,15 @@ class Window:
         handle_events()
         return bool(answer == Gtk.ResponseType.OK)
 
-    def _stop(self, *_: object) -> None:
-        self._stopped = True
+    def is_content(self) -> bool:
+        return self._content
+
+    def _answered(self, _dialog: object, response: int) -> None:
+        if response == Gtk.ResponseType.OK:
+            self._content = True
+            self._dialog.set_response_sensitive(Gtk.ResponseType.OK, False)
+        else:
+            self._stopped = True
 
 
 def show_text(title: str, waiting: str, poll: Callable[[], str | None]) -> None:
@@ -127,6 +142,30 @@ def show_text(title: str, waiting: str, poll: Callable[[], str | None]) -> None:
         GLib.source_remove(source)
     dialog.destroy()
     handle_events()
+
+
+def choose_one(title: str, question: str, items: Sequence[str]) -> int | None:
+    """Let the user choose one of a list; None if they thought better of it."""
+    GimpUi.init("samovar")
+    dialog = Gtk.Dialog(title=title, resizable=False)
+    dialog.add_button("_Cancel", Gtk.ResponseType.CANCEL)
+    dialog.add_button("_Take Up", Gtk.ResponseType.OK)
+    dialog.set_default_response(Gtk.ResponseType.OK)
+    box = Gtk.ComboBoxText()
+    for each in items:
+        box.append_text(each)
+    box.set_active(0)
+    area = dialog.get_content_area()
+    area.set_border_width(_BORDER)
+    area.set_spacing(_SPACING)
+    for part in (Gtk.Label(label=question, xalign=0.0), box):
+        area.pack_start(part, False, False, 0)
+        part.show()
+    GimpUi.window_set_transient(dialog)
+    answer, chosen = dialog.run(), box.get_active()
+    dialog.destroy()
+    handle_events()
+    return chosen if answer == Gtk.ResponseType.OK else None
 
 
 def handle_events() -> None:

@@ -15,7 +15,7 @@ SIZE = (1600, 1000)
 ENHANCE_FROM_BELOW = 14
 STATUS_BAR_CANCEL = (1320, 982)
 """The button in the status bar of a window of that size, while a plug-in works."""
-FROM_BELOW = {"denoise": 6, "doctor": 5, "identity": 4, "inpaint": 3, "upscale": 2}
+FROM_BELOW = {"denoise": 8, "doctor": 7, "identity": 6, "jobs": 5, "inpaint": 4, "restore": 3, "upscale": 2}
 """Place of each operation in the menu, counted from below: above there is now and then one more."""
 
 

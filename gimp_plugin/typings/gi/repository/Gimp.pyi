@@ -79,6 +79,7 @@ class ImageProcedure(Procedure):
     def new(
         plug_in: PlugIn, name: str, proc_type: PDBProcType, run: Callable[..., ValueArray], data: object
     ) -> ImageProcedure: ...
+    def add_string_argument(self, name: str, nick: str, blurb: str, value: str, flags: GObject.ParamFlags) -> None: ...
 
 class PlugIn:
     __gtype__: ClassVar[GObject.GType]

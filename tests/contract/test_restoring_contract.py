@@ -86,7 +86,8 @@ def test_a_layer_comes_back_as_the_kind_it_was_and_at_its_place(
     assert made.pixels.dtype == pixels.dtype
     assert made.pixels.shape == (pixels.shape[0] * factor, pixels.shape[1] * factor, pixels.shape[2])
     assert (raster.x, raster.y) == (x * factor, y * factor)
-    assert made.result.report.model.startswith("deep-image-prior/") and made.result.report.notes
+    assert made.result.report.model.startswith("deep-image-prior/")
+    assert made.result.report.notes or not (pixels[..., -1] > 0).any(), "nothing of it is seen"
     assert not made.result.report.retries
 
 
@@ -200,7 +201,7 @@ def test_values_beyond_the_range_survive(case: str, most: float, least: float, d
     mask = np.zeros((24, 24, 1), np.uint8)
     mask[0, 0] = 255
     made = run(case, pixels, mask if case == "inpaint" else None).pixels[..., 0]
-    assert made.max() > 0.9 * (most - 1) and made.min() < 0.9 * least
+    assert made.max() > 0.9 * (most - 1) and made.min() <= least + 1
 
 
 @every

@@ -18,11 +18,24 @@ from samovar.worker.image import Alpha, Image
 
 NEIGHBOURS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0))
 
+LEAST = 1e-9
+"""Below all alphas there are."""
+
 
 def constant(alpha: Alpha) -> float | None:
     """The value that alpha has everywhere, if it has one."""
     low, high = alpha.aminmax()
     return float(low) if low == high else None
+
+
+def mixed(image: Image, alpha: Alpha, colour: Image, opacity: Alpha, share: Alpha) -> tuple[Image, Alpha]:
+    """A picture that fades into another where both have an alpha: what is hidden in one of them does not show.
+
+    share : (1, 1, H, W), 0..1, of the other picture
+    """
+    together = torch.lerp(alpha, opacity, share)
+    premultiplied = torch.lerp(image * alpha, colour * opacity, share)
+    return torch.where(together > 0, premultiplied / together.clamp(min=LEAST), image), together
 
 
 def grow_colour(image: Image, alpha: Alpha, rounds: int, wrap: tuple[bool, bool] = (False, False)) -> Image:

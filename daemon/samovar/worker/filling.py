@@ -19,7 +19,7 @@ import torch
 
 from samovar.operation import Edge, Operation
 from samovar.worker import heap
-from samovar.worker.alpha import constant
+from samovar.worker.alpha import constant, mixed
 from samovar.worker.holes import Hole, parts
 from samovar.worker.image import NUMPY_DTYPES, Image, has_alpha, read, write_alpha, write_colour
 from samovar.worker.model_job import ModelJob
@@ -146,9 +146,12 @@ def _fill_part(layer: _Layer, box: Box) -> _Piece:
         job.wrap = wrap
     rows, columns = at.within(seen)
     fresh = before[rows, columns].copy()
-    write_colour(torch.lerp(image, colour, hole.share)[:, :, rows, columns], fresh, raster)
     if alpha is not None and varies:
-        write_alpha(torch.lerp(alpha, opacity, hole.share)[:, :, rows, columns], fresh, raster)
+        together, covering = mixed(image, alpha, colour, opacity, hole.share)
+        write_alpha(covering[:, :, rows, columns], fresh, raster)
+    else:
+        together = torch.lerp(image, colour, hole.share)
+    write_colour(together[:, :, rows, columns], fresh, raster)
     shares = hole.share[0, 0, rows, columns].mul(255).ceil_().to(torch.uint8).unsqueeze(2)
     return _Piece(fresh, at, shares.numpy())
 

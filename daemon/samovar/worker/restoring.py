@@ -28,7 +28,7 @@ from samovar.prior.observation import Observation
 from samovar.prior.recipes import Recipe
 from samovar.runtimes.eager import has_bfloat16_units
 from samovar.worker import heap, ladder, layer, region
-from samovar.worker.alpha import constant, grow_colour
+from samovar.worker.alpha import constant, grow_colour, mixed
 from samovar.worker.checkpoints import Checkpoints
 from samovar.worker.holes import distances
 from samovar.worker.image import Alpha, Image, read, write, write_alpha, write_colour
@@ -293,12 +293,12 @@ class _Task:
             layer.overwrite(pixels, raster, colour, before, mask)
         else:
             assert mask is not None and before is not None
-            mixed = torch.lerp(before, opacity, mask)
             old, _ = read(pixels, raster)
             takes = mask[0, 0] > 0
-            write_colour(torch.lerp(old, colour, mask), pixels, raster, takes)
+            together, covering = mixed(old, before, colour, opacity, mask)
+            write_colour(together, pixels, raster, takes)
             fresh = np.ascontiguousarray(pixels)
-            write_alpha(mixed, fresh, raster)
+            write_alpha(covering, fresh, raster)
             pixels[..., -1][takes.numpy()] = fresh[..., -1][takes.numpy()]
 
     @property

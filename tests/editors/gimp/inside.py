@@ -181,11 +181,11 @@ def procedures():
     return found
 
 
-def samovar(operation, image, drawables, mode="NONINTERACTIVE", **arguments):
+def samovar(operation, image, drawables, run_mode="NONINTERACTIVE", **arguments):
     """Call a procedure: [status, message, seconds]."""
     procedure = Gimp.get_pdb().lookup_procedure(f"plug-in-samovar-{operation}")
     config = procedure.create_config()
-    config.set_property("run-mode", getattr(Gimp.RunMode, mode))
+    config.set_property("run-mode", getattr(Gimp.RunMode, run_mode))
     config.set_property("image", Gimp.Image.get_by_id(image))
     config.set_core_object_array("drawables", [Gimp.Item.get_by_id(each) for each in drawables])
     for name, value in arguments.items():

@@ -13,7 +13,7 @@ from remote_gimp import daemon_jobs, daemon_status, wait_for
 pytestmark = [pytest.mark.editor, pytest.mark.slow, pytest.mark.timeout(300)]
 
 NAME = "Restore (deep-image-prior/fast)"
-SIDE = 96
+SIDE = 256
 
 
 def noisy(desk: Desk, opaque: bool = True) -> tuple[int, int]:

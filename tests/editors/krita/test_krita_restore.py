@@ -13,7 +13,7 @@ from harness import Krita, Play
 
 pytestmark = [pytest.mark.editor, pytest.mark.slow, pytest.mark.timeout(900)]
 
-SIDE = 120  # as in scenarios/restore.py
+SIDE = 256  # as in scenarios/restore.py
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_action_shows_the_docker_with_its_parameters(play: Play) -> None:
 def test_it_gets_better_in_a_layer_and_use_this_keeps_it(play: Play) -> None:
     layers, visible, enabled, stage = play.facts["live"]
     assert layers == ["Background", "source", "Restore"] or layers[:2] == ["Background", "source"]
-    assert (visible, enabled, stage) == (True, True, "step ") and play.facts["better"]
+    assert (visible, enabled) == (True, True) and stage in ("step ", "in Kr") and play.facts["better"]
     assert play.facts["pressed"] is False, "once is enough"
     layers, said, undo, same = play.facts["kept"]
     assert layers == ["Background", "source", "Restore"] and same

@@ -2,7 +2,7 @@
 
 from samovar_krita import _desk as desk
 
-SIDE = 120
+SIDE = 256
 
 
 def scenario(test):

@@ -5,7 +5,7 @@ import random
 from krita import Selection
 from samovar_krita import _desk as desk
 
-SIDE = 120
+SIDE = 256
 
 
 def noisy():

@@ -52,7 +52,8 @@ def blocks(image: Tensor, shift: Shift) -> Tensor:
     height, width = planes.shape[-2:]
     pads = [(SIDE - shift[1]) % SIDE, 0, (SIDE - shift[0]) % SIDE, 0]
     pads[1], pads[3] = -(width + pads[0]) % SIDE, -(height + pads[2]) % SIDE
-    padded = functional.pad(planes, pads, mode="replicate")[0]
+    # mirrored: noise that is repeated along a border would look like a line there
+    padded = functional.pad(planes, pads, mode="reflect" if min(height, width) >= SIDE else "replicate")[0]
     channels, tall, wide = padded.shape
     cut = padded.view(channels, tall // SIDE, SIDE, wide // SIDE, SIDE).permute(0, 1, 3, 2, 4).flatten(3)
     return cut @ _cosines(image.device).T

@@ -46,6 +46,7 @@ def test_it_gets_better_in_a_layer_and_use_this_keeps_it(play: Play) -> None:
     layers, visible, enabled, stage = play.facts["live"]
     assert layers == ["Background", "source", "Restore"] or layers[:2] == ["Background", "source"]
     assert (visible, enabled) == (True, True) and stage in ("step ", "in Kr") and play.facts["better"]
+    assert play.facts["drawn"], "seen on the canvas, not only there"
     assert play.facts["pressed"] is False, "once is enough"
     layers, said, undo, same = play.facts["kept"]
     assert layers == ["Background", "source", "Restore"] and same

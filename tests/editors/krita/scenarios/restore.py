@@ -77,9 +77,11 @@ def scenario(test):
     yield from shown()
     test.save("before.bin", pixels("source"))
     facts["live"] = [layers(), docker.use_button.isVisible(), docker.use_button.isEnabled(), desk.job.stage[:5]]
-    first = pixels("Restore")
-    yield from test.until(lambda: desk.job is None or pixels("Restore") != first, 20)
+    yield from test.until(lambda: desk.job is None or composite() != before[1], 20)
+    first = composite()
+    yield from test.until(lambda: desk.job is None or composite() != first, 20)
     facts["better"] = desk.job is not None
+    facts["drawn"] = composite() == pixels("Restore")
     test.screenshot("restore.png")
     docker.use_button.click()
     facts["pressed"] = docker.use_button.isEnabled()

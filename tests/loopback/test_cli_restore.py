@@ -61,7 +61,7 @@ def jobs() -> list[dict[str, Any]]:
 def at_work(noisy: Path, output: Path, *options: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`samovar restore` that runs, and the name of its job; nothing of it is left afterwards."""
     process = subprocess.Popen(
-        command("restore", noisy, "-o", output, "--seconds", "600", "--mode", "jpeg", "--method", "classic", *options),
+        command("restore", noisy, "-o", output, "--seconds", "600", "--method", "classic", *options),
         env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

@@ -67,7 +67,7 @@ def test_a_result_that_nobody_got_is_fetched_and_then_let_go(shared_daemon: Daem
         first.send(job, SMALL_PIXELS)
         wait_for_progress(first)
     with Peer(shared_daemon.connection) as watch:
-        while jobs(watch):
+        while jobs(watch) != {job.job: "kept"}:
             time.sleep(0.02)
     with connected(shared_daemon) as second:
         done, images = second.attach(job.job)

@@ -48,7 +48,7 @@ def picture() -> bytes:
 
 def request(**parameters: Any) -> Run:
     """One that does not end by itself so soon."""
-    parameters = {"mode": "jpeg", "method": "classic", **parameters}
+    parameters = {"method": "classic", **parameters}
     return Run(
         secrets.token_hex(16), "restore", parameters, {"image": Raster(SIDE, SIDE, 3)}, stream=True, priority=BATCH,
         keep_result=True,
@@ -136,7 +136,7 @@ file, job, pixels = sys.argv[1:]
 client = Client(ConnectionFile.read(Path(file)), name="editor", version="1")
 side = {side}
 images = {{"image": Raster(side, side, 3)}}
-values = {{"seconds": 600, "mode": "jpeg", "method": "classic"}}
+values = {{"seconds": 600, "method": "classic"}}
 run = Run(job, "restore", values, images, stream=True, priority=BATCH, keep_result=True)
 client.run(run, [Path(pixels).read_bytes()], lambda progress, frames: print(bool(progress.images), flush=True))
 """

@@ -275,9 +275,15 @@ def test_what_is_kept_is_listed_and_whether_anybody_waits() -> None:
     stage.say(B, Status())
     (report,) = [message for _, message in stage.take() if isinstance(message, StatusReport)]
     assert [(each.job, each.state, each.orphan) for each in report.jobs] == [("j", "running", True)]
-    stage.work(Done("j"))
-    stage.after(1, B)
+    stage.say(B, Attach("j"))
+    stage.take()
     stage.say(B, Status())
+    (report,) = [message for _, message in stage.take() if isinstance(message, StatusReport)]
+    assert not report.jobs[0].orphan
+    stage.after(4, A)
+    stage.work(Done("j"))
+    stage.after(1, A)
+    stage.say(A, Status())
     (report,) = [message for _, message in stage.take() if isinstance(message, StatusReport)]
     assert [(each.job, each.state, each.operation, each.orphan) for each in report.jobs] == [
         ("j", "kept", "grow", True)

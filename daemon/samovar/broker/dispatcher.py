@@ -163,6 +163,7 @@ class Dispatcher:
                 error = UnknownJob(f"job {job.id} was taken up by another connection")
                 self._send(job.client, Failed(job.id, error.code, error.message))
                 self._queue.reassign(job, client.id)
+            job.orphaned = None
             self._send(client.id, Progress(job.id, job.fraction, job.stage))
         elif (kept := self._shelf.get(message.job, client.id)) is not None:
             self._send(client.id, *kept)

@@ -99,14 +99,14 @@ def _restore() -> Row:
     noisy = restore.with_noise(clean)
     recipe = CLASSIC["denoise"]
     began = time.perf_counter()
-    fit = restore.begin(Observation(noisy, torch.ones(1, 1, SIDE, SIDE)), recipe, "cuda", low=True)
+    fit = restore.begin(Observation(noisy, torch.ones(1, 1, SIDE, SIDE)), recipe, "cuda")
     while not fit.over and fit.count < recipe.iterations:
         fit.step()
     picture = fit.picture
     assert picture is not None
     seconds = time.perf_counter() - began
     return Row(
-        "gpu-restore", f"classic `restore` of {SIDE}² with noise, {fit.count} steps, bf16",
+        "gpu-restore", f"classic `restore` of {SIDE}² with noise, {fit.count} steps",
         (
             Figure("seconds", seconds, "s", RESTORE_SECONDS, at_least=False),
             Figure("PSNR", restore.psnr(picture, clean), "dB"),

@@ -12,7 +12,8 @@ from .job import Request
 from .parameters import ParameterForm
 from .placement import PLACEMENTS, scaled_size
 from .qt import QtCore, QtWidgets
-from .samovar_link.messages import JobInfo, OperationInfo
+from .samovar_link import words
+from .samovar_link.messages import OperationInfo
 from .samovar_link.request import resizes
 from .session import OFF
 
@@ -242,9 +243,10 @@ class SamovarDocker(DockWidget):
         """The list of jobs that nobody waits for."""
         shown = [self.waiting_box.itemData(row) for row in range(self.waiting_box.count())]
         if shown != [each.job for each in self.desk.waiting]:
+            titles = {each.id: each.title for each in self.desk.operations}
             self.waiting_box.clear()
             for each in self.desk.waiting:
-                self.waiting_box.addItem(_job_words(each), each.job)
+                self.waiting_box.addItem(words.job(each, titles.get(each.operation, each.operation)), each.job)
         self._waiting_row.setVisible(bool(self.desk.waiting) and self.desk.job is None)
 
     @entry
@@ -260,11 +262,6 @@ class SamovarDocker(DockWidget):
     @entry
     def _cancel(self, *_: object) -> None:
         self.desk.cancel()
-
-
-def _job_words(info: JobInfo) -> str:
-    state = "done" if info.state == "kept" else "waits" if info.state == "queued" else f"{info.fraction:.0%} done"
-    return f"{info.operation}, {state}, {info.age_seconds / 60:.0f} min ago"
 
 
 def _size(document: Any, request: Request) -> str:

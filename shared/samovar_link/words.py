@@ -1,8 +1,8 @@
-"""What both plug-ins say about a model, in the same words."""
+"""What both plug-ins say about a model or a job, in the same words."""
 
 from __future__ import annotations
 
-from .messages import ModelInfo, Pulling
+from .messages import JobInfo, ModelInfo, Pulling
 
 
 def megabytes(size_bytes: int) -> str:
@@ -37,3 +37,9 @@ def amount(pulling: Pulling) -> str:
 def share(pulling: Pulling) -> float:
     """The same as a fraction, 0..1; 0 where nobody told of how much."""
     return min(1.0, pulling.have_bytes / pulling.total_bytes) if pulling.total_bytes else 0.0
+
+
+def job(info: JobInfo, title: str) -> str:
+    """One that can be taken up, for a list. title : of its operation"""
+    state = "done" if info.state == "kept" else "waits" if info.state == "queued" else f"{info.fraction:.0%} done"
+    return f"{title}, {state}, {info.age_seconds / 60:.0f} min ago"

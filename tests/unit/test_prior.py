@@ -205,9 +205,7 @@ def test_the_fast_way_trains_no_convolution() -> None:
     assert not torch.equal(fit._source, input_before)
 
 
-@pytest.mark.parametrize(
-    "recipe", [SMALL, SMALL_FAST, dataclasses.replace(SMALL_FAST, shake=1e-3)], ids=["classic", "fast", "shaken"]
-)
+@pytest.mark.parametrize("recipe", [SMALL, SMALL_FAST], ids=["classic", "fast"])
 def test_same_seed_same_picture_and_another_seed_another(recipe: Recipe) -> None:
     def made(seed: int) -> Tensor:
         fit = fit_of(seen(32, 32), recipe, seed)

@@ -18,7 +18,7 @@ from samovar import card, operation
 from samovar.card import Catalogue
 from samovar.prior.fit import Fit
 from samovar.prior.observation import Observation
-from samovar.worker import checkpoints, restoring
+from samovar.worker import checkpoints, damage, restoring, turns
 from samovar.worker.checkpoints import Checkpoints
 from samovar.worker.engine import Engine
 from samovar.worker.job import Job, JobCancelled, Result
@@ -229,7 +229,7 @@ HOLES = {
 
 @pytest.mark.parametrize("kind", HOLES)
 def test_the_classic_way_takes_the_settings_for_the_hole(kind: str) -> None:
-    assert restoring._hole(torch.from_numpy(~HOLES[kind])) == kind
+    assert damage.hole(torch.from_numpy(~HOLES[kind])) == kind
 
 
 # --- put aside ------------------------------------------------------------------------------------------------------
@@ -239,9 +239,9 @@ def test_a_job_goes_on_where_a_worker_died(tmp_path: Path, monkeypatch: pytest.M
     class Died(Exception):
         pass
 
-    monkeypatch.setattr(restoring, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(restoring, "FIRST_TURN_SECONDS", 0.0)
-    monkeypatch.setattr(restoring, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "FIRST_TURN_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
     straight = Player().run(photo(), iterations=8)
     steps = 0
     real = Fit.step
@@ -266,16 +266,36 @@ def test_a_job_goes_on_where_a_worker_died(tmp_path: Path, monkeypatch: pytest.M
     assert not list(tmp_path.iterdir())
 
 
+def test_smaller_tiles_after_too_little_memory_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "FIRST_TURN_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    monkeypatch.setitem(restoring.SIDE, "fast", 192)
+    real, steps = Fit.step, 0
+
+    def step(self: Fit) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 3:
+            raise torch.OutOfMemoryError("as if")
+        real(self)
+
+    monkeypatch.setattr(Fit, "step", step)
+    result = Player(tmp_path).run(photo(64, 150), iterations=4)
+    assert result.report.retries and "tiles of 96 pixels instead of 192" in result.report.retries[0]
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("other", [{"job": "another"}, {"iterations": 9}])
 def test_another_job_finds_nothing(tmp_path: Path, other: dict[str, Any]) -> None:
     run = Run("job", "restore", {"iterations": 8}, {"image": described(photo())})
     changed = dataclasses.replace(
         run, job=other.get("job", "job"), parameters={"iterations": other.get("iterations", 8)}
     )
-    Checkpoints(tmp_path, run, frames(photo())).write(0, {"a": torch.ones(1)})
-    assert Checkpoints(tmp_path, run, frames(photo())).read(0) is not None
-    assert Checkpoints(tmp_path, changed, frames(photo())).read(0) is None
-    assert Checkpoints(tmp_path, run, frames(photo() + 1)).read(0) is None
+    Checkpoints(tmp_path, run, frames(photo())).write("0", {"a": torch.ones(1)})
+    assert Checkpoints(tmp_path, run, frames(photo())).read("0") is not None
+    assert Checkpoints(tmp_path, changed, frames(photo())).read("0") is None
+    assert Checkpoints(tmp_path, run, frames(photo() + 1)).read("0") is None
 
 
 def test_a_damaged_checkpoint_and_a_full_disk_cost_nothing_else(
@@ -283,17 +303,17 @@ def test_a_damaged_checkpoint_and_a_full_disk_cost_nothing_else(
 ) -> None:
     run = Run("job", "restore", {}, {"image": described(photo())})
     aside = Checkpoints(tmp_path, run, frames(photo()))
-    aside.write(0, {"a": torch.ones(1)})
+    aside.write("0", {"a": torch.ones(1)})
     path = next(tmp_path.iterdir())
     path.write_bytes(path.read_bytes()[:9])
-    assert aside.read(0) is None and "begins anew" in caplog.text
+    assert aside.read("0") is None and "begins anew" in caplog.text
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    aside.write(1, {"a": torch.ones(1)})
-    assert "cannot be put aside" in caplog.text and aside.read(1) is None
+    aside.write("1", {"a": torch.ones(1)})
+    assert "cannot be put aside" in caplog.text and aside.read("1") is None
 
 
 def test_old_checkpoints_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,6 @@ class Fit:
             self.network = Skip(recipe.shape, observation.values.shape[1])
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._source = source.to(device).contiguous(memory_format=torch.channels_last)
-        self._frozen: list[tuple[Tensor, Tensor]] = []
         self._level: nn.Module = nn.Identity()
         if recipe.frozen:
             self._freeze()
@@ -93,8 +92,6 @@ class Fit:
         for convolution in convolutions(self.network):
             for each in convolution.parameters():
                 each.requires_grad_(False)
-                if self.recipe.shake:
-                    self._frozen.append((each, each.clone()))
         self._source.requires_grad_(True)
         self._level = nn.BatchNorm2d(self._source.shape[1], track_running_stats=False).to(self._device)
 
@@ -124,8 +121,6 @@ class Fit:
         if recipe.jitter:
             noise = torch.empty_like(source).normal_(0, recipe.jitter, generator=self._chance)
             source = source + noise
-        for weight, drawn in self._frozen:
-            weight.copy_(drawn).add_(torch.empty_like(weight).normal_(0, recipe.shake, generator=self._chance))
         with torch.autocast(self._device, torch.bfloat16) if self._low else contextlib.nullcontext():
             features = self.network.body(self._level(source))
         picture = self.network.head(features.float())  # in float32, so that no digits are missing

@@ -31,7 +31,6 @@ class Recipe:
     patience, after : for stopping early, see `EarlyStop`
     frozen : only the input and the normalisations are trained, and the loss is the root of the error
     smoothness : weight of the total variation in the loss
-    shake : deviation of the noise in the frozen weights, new at every step
     start : "" begins with what the network draws; otherwise it draws what is missing in a first picture, see `frame`
     sparsity : weight of what the noise could be, see `frame.penalty`, in the loss
     sigma : deviation of that noise; 0: as the picture tells
@@ -48,7 +47,6 @@ class Recipe:
     after: int = 100
     frozen: bool = False
     smoothness: float = 0.0
-    shake: float = 0.0
     start: str = ""
     sparsity: float = 0.0
     sigma: float = 0.0

@@ -59,7 +59,7 @@ class Checkpoints:
             for path in self._folder.glob(f"{self._name}-*"):
                 path.unlink(missing_ok=True)
 
-    def write(self, part: int, state: dict[str, Tensor]) -> None:
+    def write(self, part: str, state: dict[str, Tensor]) -> None:
         """Put a part's tensors aside. A disk that is full costs the checkpoint and nothing else."""
         if self._folder is None:
             return
@@ -76,7 +76,7 @@ class Checkpoints:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
 
-    def read(self, part: int) -> dict[str, Tensor] | None:
+    def read(self, part: str) -> dict[str, Tensor] | None:
         """A part's tensors, if they were put aside and can be read."""
         if self._folder is None or not (path := self._path(part)).exists():
             return None
@@ -90,6 +90,6 @@ class Checkpoints:
             return None
         return found
 
-    def _path(self, part: int) -> Path:
+    def _path(self, part: str) -> Path:
         assert self._folder is not None
         return self._folder / f"{self._name}-{part}{SUFFIX}"

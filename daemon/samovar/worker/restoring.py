@@ -1,8 +1,6 @@
 """The way of a layer through `restore`: what is seen of it, the fits, what shows meanwhile, and what comes of them.
 
-The fits of a picture (see `mosaic`) take turns of about a second, in which each makes at least one step; after each
-turn what it has come to is shown, and put aside now and then. They go on until the time is up, all of them are over,
-or the user is content; a job is cancelled between two steps.
+The fits of a picture (see `mosaic`) take turns (see `turns`), after each of which what it has come to is shown.
 
 What keeps the size is written over a copy of the layer, as in `layer`. Values beyond 0..1 and the alpha go past the
 fit; where alpha varies, only what is visible counts, and a hole is filled with alpha as one more channel.
@@ -11,26 +9,21 @@ fit; where alpha varies, only what is visible counts, and a hole is filled with 
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from samovar.operations.restore import CLASSIC, INPAINT, UPSCALE, Params
+from samovar.operations.restore import CLASSIC, FAST, INPAINT, UPSCALE, Params
 from samovar.patches.grid import dilated
 from samovar.patches.membrane import membrane
-from samovar.prior import recipes
-from samovar.prior.fit import Fit
 from samovar.prior.observation import Observation
 from samovar.prior.recipes import Recipe
 from samovar.runtimes.eager import has_bfloat16_units
-from samovar.worker import heap, ladder, layer, region
+from samovar.worker import damage, heap, ladder, layer, region
 from samovar.worker.alpha import constant, grow_colour, mixed
 from samovar.worker.checkpoints import Checkpoints
-from samovar.worker.holes import distances
 from samovar.worker.image import Alpha, Image, read, write, write_alpha, write_colour
 from samovar.worker.inpainting import parted, planes
 from samovar.worker.known import check
@@ -40,27 +33,18 @@ from samovar.worker.mosaic import Mosaic
 from samovar.worker.region import Box, Mask
 from samovar.worker.resample import resize
 from samovar.worker.tiling import Wrap
+from samovar.worker.turns import Turns
 from samovar.worker.way import Pixels, Way, cut
 from samovar_link.errors import BadRequest
 from samovar_link.messages import Raster
 from samovar_link.request import MASK
 
-MOST_PIXELS = {"fast": 1 << 22, "classic": 1 << 20}
+MOST_PIXELS = {FAST: 1 << 22, CLASSIC: 1 << 20}
 """Of the picture that is looked for, with what is seen around it, by method: it takes hours by then."""
-SIDE = {"fast": 320, "classic": 256}
+SIDE = {FAST: 320, CLASSIC: 256}
 """Of a tile, in pixels of the picture that is looked for. Memory grows with its square."""
 CONTEXT, HOLE_CONTEXT = 32, (48, 160)
 """Pixels seen around what is restored, and the least and the most around a hole: half of its longer side between."""
-FIRST_TURN_SECONDS, TURN_SECONDS = 0.3, 1.0
-CHECKPOINT_SECONDS = 5.0
-"""Of work on a tile, that is lost with a worker at most."""
-LARGE_SCALE = 6
-SCATTERED = 0.2
-"""Of the neighbours of what is known: so many are missing where single pixels are, and not a hole."""
-LINES, MEDIUM = 12.0, 40.0
-"""How far the middle of a hole is from its rim, in pixels: lines of text, and what is larger but not large."""
-SPARSE = 0.9
-"""Of scattered pixels missing, from where there is a recipe of its own."""
 
 
 def run(
@@ -181,12 +165,12 @@ class _Task:
             return
         job = self.job
         observation = self._observation()
-        recipe = _recipe(self.params, self.known)
+        recipe = damage.recipe(self.params, self.known)
         with Checkpoints(job.checkpoints, job.run, frames) as aside:
 
             def attempt(rung: Rung) -> Image:
                 mosaic = self._mosaic(observation, recipe, rung.side)
-                _Turns(self, mosaic, aside).take()
+                Turns(self.params, job, mosaic, aside, lambda index: self.show(mosaic, index)).take()
                 picture = self._drawn(mosaic, Box(0, 0, *mosaic.size), last=True)
                 check(picture, float(observation.values.max()))
                 return picture
@@ -315,116 +299,14 @@ class _Task:
         return grown.clamp_(0, 1) if image is self.alpha else grown
 
 
-class _Turns:
-    """The fits at work, one after the other."""
-
-    def __init__(self, task: _Task, mosaic: Mosaic, aside: Checkpoints) -> None:
-        self._task, self._mosaic, self._aside = task, mosaic, aside
-        self._params, self._job = task.params, task.job
-        self._spent = [0.0] * len(mosaic)
-        self._put_aside = [0.0] * len(mosaic)
-        self._steps = 0
-
-    def take(self) -> None:
-        """Until it is enough."""
-        waiting = deque(range(len(self._mosaic)))
-        for index in waiting:
-            self._resume(index)
-        ended = ""
-        while waiting and not ended:
-            index = waiting.popleft()
-            fit = self._mosaic.fit(index)
-            ended = self._turn(index, fit, TURN_SECONDS if fit.count else FIRST_TURN_SECONDS)
-            self._task.show(self._mosaic, index)
-            self._save(index, fit)
-            self._job.progress(self._fraction, f"step {fit.count}")
-            if not self._is_over(fit):
-                waiting.append(index)
-        self._note(ended)
-
-    def _turn(self, index: int, fit: Fit, seconds: float) -> str:
-        """Some steps of one fit. Returns why it is the last turn, "" if it is not."""
-        end, made = self._spent[index] + seconds, 0
-        while not self._is_over(fit):
-            self._job.check()
-            if self._job.enough and fit.count:
-                return "kept"
-            if not self._params.iterations and sum(self._spent) >= self._params.seconds:
-                return "time"
-            if self._spent[index] >= end and made:
-                return ""
-            began = time.monotonic()
-            fit.step()
-            made += 1
-            self._spent[index] += time.monotonic() - began
-            self._steps += 1
-        return ""
-
-    def _is_over(self, fit: Fit) -> bool:
-        if self._params.iterations:
-            return fit.count >= self._params.iterations
-        return fit.over or fit.count >= fit.recipe.iterations
-
-    @property
-    def _fraction(self) -> float:
-        if self._params.iterations:
-            return min(0.99, self._steps / (self._params.iterations * len(self._mosaic)))
-        return min(0.99, sum(self._spent) / self._params.seconds)
-
-    def _note(self, ended: str) -> None:
-        fits = [self._mosaic.fit(index) for index in range(len(self._mosaic)) if self._mosaic.begun(index)]
-        steps = max((fit.count for fit in fits), default=0)
-        why = {"kept": "kept as it was", "time": "the time was up"}.get(ended, "it was over by itself")
-        if self._params.iterations and not ended:
-            why = "as asked for"
-        self._job.notes.append(f"{why} after {steps} steps, {sum(self._spent):.0f} s")
-
-    # --- aside ------------------------------------------------------------------------------------------------------
-
-    def _save(self, index: int, fit: Fit) -> None:
-        if self._spent[index] - self._put_aside[index] < CHECKPOINT_SECONDS:
-            return
-        self._put_aside[index] = self._spent[index]
-        self._aside.write(index, {**fit.state(), "spent": torch.tensor([self._spent[index]], dtype=torch.float64)})
-
-    def _resume(self, index: int) -> None:
-        """Go on where an earlier worker was."""
-        state = self._aside.read(index)
-        if state is None:
-            return
-        self._spent[index] = self._put_aside[index] = float(state.pop("spent"))
-        fit = self._mosaic.fit(index)
-        fit.resume(state)
-        self._steps += fit.count
-
-
 def _check_size(seen: Box, factor: int, method: str) -> None:
     pixels, most = seen.height * seen.width * factor * factor, MOST_PIXELS[method]
     if pixels > most:
         instead = "select a part, enlarge by less, or use upscale, denoise or inpaint"
-        if method == CLASSIC and pixels <= MOST_PIXELS["fast"]:
+        if method == CLASSIC and pixels <= MOST_PIXELS[FAST]:
             instead = "choose the fast method, or select a part"
         found = f"{seen.width * factor}x{seen.height * factor}"
         raise BadRequest.field("restore size", found, f"at most {most} pixels with the {method} method", instead)
-
-
-def _recipe(params: Params, known: Tensor) -> Recipe:
-    """For the damage at hand. known : (h, w) bool, what there is of the picture"""
-    if params.method != CLASSIC:
-        return recipes.FAST["holes" if params.mode == INPAINT else params.mode]
-    if params.mode == UPSCALE:
-        return recipes.CLASSIC["upscale-8" if params.scale >= LARGE_SCALE else "upscale"]
-    return recipes.CLASSIC[_hole(known) if params.mode == INPAINT else params.mode]
-
-
-def _hole(known: Tensor) -> str:
-    """What kind of hole it is."""
-    beside = [known[:, 1:] != known[:, :-1], known[1:] != known[:-1]]
-    if float(sum(each.sum() for each in beside)) > SCATTERED * 4 * float(known.sum()):
-        missing = 1 - float(known.float().mean())
-        return "sparse" if missing > SPARSE else "pixels"
-    depth = float(distances(known, int(MEDIUM)).max())
-    return "text" if depth <= LINES else "medium" if depth <= MEDIUM else "large"
 
 
 def _common(a: Box, b: Box) -> Box | None:

@@ -10,16 +10,15 @@ is here.
 from __future__ import annotations
 
 import secrets
-import traceback
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from gi.repository import Gegl, Gimp, GLib
+from gi.repository import Gegl, Gimp
 
-from samovar_link import DaemonUnavailable, Done, Progress, RemoteError, Run, request, words
+from samovar_link import Done, Progress, Run, request, words
 from samovar_link.messages import BATCH, OperationInfo, Report, Value
 
-from . import arguments, job, live, offer
+from . import arguments, job, live, offer, outcome
 from .meter import Meter, StatusBar, Stopped
 from .placing import Placing, place, place_in_copy, place_patches
 from .source import Source, Unsuitable, changed, choose, hole
@@ -37,18 +36,8 @@ class Call:
         self, procedure: Gimp.Procedure, run_mode: Gimp.RunMode, image: Gimp.Image, drawables: list[Gimp.Drawable],
         config: Gimp.ProcedureConfig, _data: object,
     ) -> Gimp.ValueArray:  # fmt: skip
-        """Whatever goes wrong becomes one sentence that GIMP shows."""
-        try:
-            status, sentence = self._run(procedure, run_mode, image, drawables, config), ""
-        except Stopped:
-            status, sentence = Gimp.PDBStatusType.CANCEL, ""
-        except (Unsuitable, RemoteError, DaemonUnavailable) as error:
-            status, sentence = Gimp.PDBStatusType.EXECUTION_ERROR, str(error)
-        except Exception as error:
-            traceback.print_exc()  # ends up where GIMP was started from
-            status = Gimp.PDBStatusType.EXECUTION_ERROR
-            sentence = f"Samovar's plug-in failed ({type(error).__name__}: {error}); the image is as it was."
-        return procedure.new_return_values(status, GLib.Error(sentence) if sentence else GLib.Error())
+        """What GIMP calls."""
+        return outcome.told(procedure, lambda: self._run(procedure, run_mode, image, drawables, config))
 
     def _run(
         self, procedure: Gimp.Procedure, run_mode: Gimp.RunMode, image: Gimp.Image, drawables: list[Gimp.Drawable],

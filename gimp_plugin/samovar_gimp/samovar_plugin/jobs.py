@@ -6,19 +6,18 @@ The result becomes a layer above the chosen one, at the place that it had in the
 from __future__ import annotations
 
 import dataclasses
-import traceback
 from collections.abc import Sequence
 
-from gi.repository import Gegl, Gimp, GLib, GObject
+from gi.repository import Gegl, Gimp, GObject
 
-from samovar_link import Client, DaemonUnavailable, RemoteError
+from samovar_link import Client, words
 from samovar_link.errors import UnknownJob
 from samovar_link.messages import JobInfo, Progress, Status, StatusReport, Welcome
 
-from . import arguments, job, offer
+from . import arguments, job, offer, outcome
 from .meter import Meter, StatusBar, Stopped
 from .placing import Placing, place
-from .source import Unsuitable, choose
+from .source import choose
 
 NAME = f"{offer.PREFIX}jobs"
 TITLE = "Samovar: Jobs…"
@@ -33,8 +32,8 @@ def procedure(plugin: Gimp.PlugIn, welcome: Welcome) -> Gimp.Procedure:
     made.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.DRAWABLE)
     made.set_menu_label(TITLE)
     made.add_menu_path("<Image>/Filters/Enhance")
-    words = "Take up a job whose program was closed, and put its result above the layer"
-    made.set_documentation(words, words, NAME)
+    about = "Take up a job whose program was closed, and put its result above the layer"
+    made.set_documentation(about, about, NAME)
     made.set_attribution("The Samovar developers", "The Samovar developers, MIT licence", "2026")
     help = "The beginning of its name, as `samovar jobs` shows it; nothing takes the newest"
     made.add_string_argument("job", "_Job", help, "", GObject.ParamFlags.READWRITE)
@@ -51,18 +50,8 @@ class _Call:
         self, procedure: Gimp.Procedure, run_mode: Gimp.RunMode, image: Gimp.Image, drawables: list[Gimp.Drawable],
         config: Gimp.ProcedureConfig, _data: object,
     ) -> Gimp.ValueArray:  # fmt: skip
-        """Whatever goes wrong becomes one sentence that GIMP shows."""
-        try:
-            status, sentence = self._run(run_mode, image, drawables, str(config.get_property("job"))), ""
-        except Stopped:
-            status, sentence = Gimp.PDBStatusType.CANCEL, ""
-        except (Unsuitable, RemoteError, DaemonUnavailable) as error:
-            status, sentence = Gimp.PDBStatusType.EXECUTION_ERROR, str(error)
-        except Exception as error:
-            traceback.print_exc()
-            status = Gimp.PDBStatusType.EXECUTION_ERROR
-            sentence = f"Samovar's plug-in failed ({type(error).__name__}: {error}); the image is as it was."
-        return procedure.new_return_values(status, GLib.Error(sentence) if sentence else GLib.Error())
+        """What GIMP calls."""
+        return outcome.told(procedure, lambda: self._run(run_mode, image, drawables, str(config.get_property("job"))))
 
     def _run(
         self, run_mode: Gimp.RunMode, image: Gimp.Image, drawables: list[Gimp.Drawable], name: str
@@ -103,7 +92,7 @@ class _Call:
         """Ask which. Raises Stopped."""
         from .window import choose_one
 
-        index = choose_one("Samovar: Jobs", "Which job?", [self._words(each) for each in found])
+        index = choose_one("Samovar: Jobs", "Which job?", [words.job(each, self._title(each)) for each in found])
         if index is None:
             raise Stopped
         return found[index]
@@ -111,10 +100,6 @@ class _Call:
     def _title(self, info: JobInfo) -> str:
         titles = {each.id: each.title for each in self.welcome.operations}
         return titles.get(info.operation, info.operation)
-
-    def _words(self, info: JobInfo) -> str:
-        state = "done" if info.state == "kept" else f"{info.fraction:.0%} done"
-        return f"{self._title(info)}, {state}, {info.age_seconds / 60:.0f} min ago"
 
 
 def waiting(client: Client) -> list[JobInfo]:

@@ -74,7 +74,7 @@ def test_a_job_whose_connection_was_lost_is_in_the_list_and_taken_up(play: Play)
     _, layers = play.facts["closed"]
     assert layers == ["Background", "source"]
     visible, text = play.facts["waiting"]
-    assert visible and text.startswith("restore, ")
+    assert visible and text.startswith("Restore, ")
     layers, still = play.facts["taken_up"]
     assert "Restore" in layers and not still
     said, layers = play.facts["taken"]

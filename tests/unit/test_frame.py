@@ -61,6 +61,14 @@ def test_the_noise_is_found(sigma: float) -> None:
     assert 0.8 * sigma < photograph < 1.5 * sigma
 
 
+def test_what_is_not_known_says_nothing_of_the_noise() -> None:
+    image = with_noise(torch.full((1, 3, 64, 64), 0.5), 25 / 255)
+    known = torch.zeros(1, 1, 64, 64)
+    known[..., :24, :40] = 1
+    found = frame.deviation(torch.where(known > 0, image, 0.5), known)
+    assert torch.allclose(found, torch.tensor(25 / 255), rtol=0.15)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 2)])
 def test_the_smallest_pictures_have_some_deviation(size: tuple[int, int]) -> None:
     image = torch.rand(1, 3, *size)

@@ -64,7 +64,7 @@ class Fit:
         self._adam = torch.optim.Adam(self._trained, recipe.rate, fused=True)
         self._start: Tensor | None = None
         self._measure: Tensor | None = None
-        sigma = frame.deviation(observation.values.to(device))
+        sigma = frame.deviation(observation.values.to(device), observation.weights.to(device))
         self._sigma = (torch.full_like(sigma, recipe.sigma) if recipe.sigma else sigma) * smoothness
         self._sigma.clamp_(min=frame.LEAST_SIGMA)
         if recipe.start:

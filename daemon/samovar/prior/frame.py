@@ -105,8 +105,10 @@ def joined(planes: Tensor) -> Tensor:
     return torch.cat([colour, planes[:, 3:]], 1)
 
 
-def deviation(image: Tensor) -> Tensor:
+def deviation(image: Tensor, known: Tensor | None = None) -> Tensor:
     """Of the noise in each plane of `parted`, (C, 1, 1, 1): the median of the finest detail along both diagonals.
+
+    known : (1, 1, H, W), above 0 what counts: what is hidden or missing has no noise. None: all
 
     Source: Donoho and Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 81 (1994).
     """
@@ -115,7 +117,12 @@ def deviation(image: Tensor) -> Tensor:
     if not height or not width:
         return torch.full((planes.shape[1], 1, 1, 1), LEAST_SIGMA, device=image.device)
     a, b, c, d = (planes[0, :, y:height:2, x:width:2] for y in (0, 1) for x in (0, 1))
-    detail = ((a - b - c + d) / 2).abs().flatten(1).median(1).values / MEDIAN
+    detail = ((a - b - c + d) / 2).abs().flatten(1)
+    if known is not None:
+        there = known[0, 0, :height, :width].reshape(height // 2, 2, width // 2, 2).amin((1, 3)).flatten() > 0
+        if there.any():
+            detail = detail[:, there]
+    detail = detail.median(1).values / MEDIAN
     return detail.clamp(min=LEAST_SIGMA).view(-1, 1, 1, 1)
 
 

@@ -105,7 +105,7 @@ def _options(kind: str, raster: Raster) -> dict[str, object]:
         return {"Q": 95, "optimize_coding": True}
     if kind == "webp":
         return {"Q": 95, "alpha_q": 100, "smart_subsample": True}
-    return {"compression": 3, "filter": "paeth"}  # as quick as libvips's own choice, and 2/5 smaller on photos
+    return {"compression": 2, "filter": "up"}  # 3/5 of the time of 3 with "paeth", 7 % larger on photos
 
 
 def _write_whole(path: Path, image: Any, kind: str, raster: Raster) -> None:

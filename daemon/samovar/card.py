@@ -14,14 +14,16 @@ from dataclasses import dataclass, field
 from samovar_link.errors import BadRequest
 from samovar_link.messages import ModelInfo
 
+OURS = "samovar"
+
 
 @dataclass(frozen=True)
 class WeightFile:
     """One weight file: of an installed data package, or in Samovar's folder of models.
 
-    distribution : name of the package as pip knows it; "" for the folder of models
-    path : inside the package's site-packages folder, or inside the folder of models, with "/"; for ncnn the `.bin`,
-        beside which the `.param` lies
+    distribution : name of the package as pip knows it; "" for the folder of models, OURS for what we trained ourselves
+    path : inside the package's site-packages folder, inside the folder of models, or inside the package `samovar`, with
+        "/"; for ncnn the `.bin`, beside which the `.param` lies
     sha256 : of the file at `path`, or its first digits, of a file that is fetched
     url : where it can be fetched; "" where nowhere
     size_bytes : of what is fetched; 0 where nobody told

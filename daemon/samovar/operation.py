@@ -101,7 +101,8 @@ class Operation:
     weights : (params, catalogue) -> the (model, variant) pairs that a run applies, to have them loaded beforehand
     own_way : the function sees to pixels, masks and pieces itself: (way: Way, scope: Box, frames, allocate) -> (rasters
         by role, pixels)
-    live : see `OperationInfo.live`
+    live, whole, colours, menu : see `OperationInfo`
+    guides : roles of pictures drawn on transparency, beside the layer, that a client may leave out
     """
 
     id: str
@@ -119,11 +120,16 @@ class Operation:
     random: bool = False
     own_way: bool = False
     live: bool = False
+    whole: bool = False
+    colours: bool = False
+    menu: str = "enhance"
+    guides: tuple[str, ...] = ()
 
     @property
     def optional_roles(self) -> tuple[str, ...]:
         """Roles that a client may leave out. Whatever keeps the size can be limited by a mask."""
-        return ("mask",) if not self._always_resizes and not self.raw and "mask" not in self.roles else ()
+        masked = not self._always_resizes and not self.raw and MASK not in self.roles
+        return (*self.guides, MASK) if masked else self.guides
 
     @property
     def _always_resizes(self) -> bool:
@@ -135,7 +141,7 @@ class Operation:
         return OperationInfo(
             self.id, self.title, self.help, self.roles, _parameters(self.params),
             resizes=self._always_resizes, hidden=self.hidden, optional_roles=self.optional_roles,
-            random=self.random, live=self.live,
+            random=self.random, live=self.live, whole=self.whole, colours=self.colours, menu=self.menu,
         )  # fmt: skip
 
     def parse(self, values: Mapping[str, Value], models: Iterable[str]) -> Any:
@@ -223,6 +229,12 @@ class Registry:
         unknown = [role for role in run.images if role not in known]
         if missing or unknown:
             raise BadRequest.field(f"{run.operation} images", sorted(run.images), ", ".join(known))
+        for role in found.guides:
+            if role in run.images and run.images[role].channels not in (2, 4):
+                raise BadRequest.field(
+                    f"{run.operation} {role} channels", run.images[role].channels, "2 or 4: with transparency",
+                    "draw them on a layer of their own",
+                )  # fmt: skip
         params = found.parse(run.parameters, models)
         info = found.info()
         if MASK not in run.images and fills(info, run.parameters):

@@ -77,7 +77,8 @@ class ColorSpace:
 
     @property
     def order(self) -> str:
-        return "bgra" if self.model == "RGBA" and self.depth in ("U8", "U16") else "rgba"
+        """For gray, that of the colours which may come of it."""
+        return "bgra" if self.depth in ("U8", "U16") else "rgba"
 
     @property
     def pixel_bytes(self) -> int:

@@ -94,7 +94,7 @@ class Desk(QtCore.QObject):
 
     @property
     def operations(self) -> list[OperationInfo]:
-        """Those a docker shows: their only pictures are the layer and what is selected."""
+        """Those a docker shows: the only pictures that they need are the layer and what is selected."""
         offered = self.offer.operations if self.offer is not None else ()
         return [each for each in offered if not each.hidden and set(each.roles) <= {"image", MASK}]
 

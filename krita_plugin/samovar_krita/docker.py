@@ -14,7 +14,7 @@ from .placement import PLACEMENTS, scaled_size
 from .qt import QtCore, QtWidgets
 from .samovar_link import words
 from .samovar_link.messages import OperationInfo
-from .samovar_link.request import resizes
+from .samovar_link.request import guides, resizes
 from .session import OFF
 
 DOCKER_ID = "samovar_docker"
@@ -70,6 +70,8 @@ class SamovarDocker(DockWidget):
             self.placement_box.addItem(title, id)
         last = self.desk.last_request()
         self.placement_box.setCurrentIndex(max(0, self.placement_box.findData(last.placement if last else "document")))
+        self.guide_box = QtWidgets.QComboBox()
+        self.guide_box.setToolTip("A layer with strokes of colour on transparency; without one the model decides alone")
         self.size_label, self.status_label = QtWidgets.QLabel(), QtWidgets.QLabel()
         self.run_button, self.cancel_button = QtWidgets.QPushButton("Run"), QtWidgets.QPushButton("Cancel")
         self.use_button = QtWidgets.QPushButton("Use this")
@@ -107,6 +109,11 @@ class SamovarDocker(DockWidget):
         waiting.setContentsMargins(0, 0, 0, 0)
         waiting.addWidget(self.waiting_box, 1)
         waiting.addWidget(self.take_up_button)
+        self._guide_row = QtWidgets.QWidget()
+        guide = QtWidgets.QFormLayout(self._guide_row)
+        guide.setContentsMargins(0, 0, 0, 0)
+        guide.setFieldGrowthPolicy(QtWidgets.QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        guide.addRow("Strokes:", self.guide_box)
         self._result_row = QtWidgets.QWidget()
         result = QtWidgets.QFormLayout(self._result_row)
         result.setContentsMargins(0, 0, 0, 0)
@@ -114,6 +121,7 @@ class SamovarDocker(DockWidget):
         result.addRow("Result:", self.placement_box)
         column.addWidget(self.operation_box)
         column.addLayout(self._form_place)
+        column.addWidget(self._guide_row)
         column.addWidget(self._result_row)
         column.addWidget(self.size_label)
         column.addLayout(buttons)
@@ -180,11 +188,25 @@ class SamovarDocker(DockWidget):
     def _show_size(self, *_: object) -> None:
         document, request = Krita.instance().activeDocument(), self.request()
         self._result_row.setVisible(request is not None and request.resizes)
+        self._show_guides(document)
         text = _size(document, request) if document is not None and request is not None else ""
         self.size_label.setText(text)
         self.size_label.setVisible(bool(text))
         missing = request is not None and self.desk.missing(request) is not None
         self.run_button.setText("Start Samovar" if request is None else "Fetch and run..." if missing else "Run")
+
+    def _show_guides(self, document: Any) -> None:
+        """The list of layers that may hold strokes, if the operation takes any."""
+        takes = self.operation is not None and bool(guides(self.operation))
+        self._guide_row.setVisible(takes)
+        found = _layers(document) if takes and document is not None else []
+        shown = [(self.guide_box.itemText(row), self.guide_box.itemData(row)) for row in range(self.guide_box.count())]
+        if shown != [("None", ""), *found]:
+            chosen = self.guide_box.currentData()
+            self.guide_box.clear()
+            for name, identity in [("None", ""), *found]:
+                self.guide_box.addItem(name, identity)
+            self.guide_box.setCurrentIndex(max(0, self.guide_box.findData(chosen)))
 
     @entry
     def _changed(self, *_: object) -> None:
@@ -223,7 +245,8 @@ class SamovarDocker(DockWidget):
             return None
         values = self._form.values()
         placement = self.placement_box.currentData() if resizes(self.operation, values) else "layer"
-        return Request(self.operation, values, placement)
+        guide = str(self.guide_box.currentData() or "") if guides(self.operation) else ""
+        return Request(self.operation, values, placement, guide)
 
     @entry
     def run(self, *_: object) -> None:
@@ -262,6 +285,19 @@ class SamovarDocker(DockWidget):
     @entry
     def _cancel(self, *_: object) -> None:
         self.desk.cancel()
+
+
+def _layers(document: Any) -> list[tuple[str, str]]:
+    """(name, id) of the layers that strokes may be on: all that have pixels and are not the active one."""
+    active = document.activeNode()
+    own = active.uniqueId().toString() if active is not None else ""
+    found, waiting = [], list(reversed(document.rootNode().childNodes()))
+    while waiting:
+        node = waiting.pop(0)
+        if node.type() in ("paintlayer", "grouplayer") and node.uniqueId().toString() != own:
+            found.append((node.name(), node.uniqueId().toString()))
+        waiting = [*reversed(node.childNodes()), *waiting]
+    return found
 
 
 def _size(document: Any, request: Request) -> str:

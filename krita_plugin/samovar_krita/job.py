@@ -23,7 +23,7 @@ from .canvas import Source, Unsuitable
 from .live import Live
 from .live_document import LiveDocument
 from .live_layer import LiveLayer
-from .placement import PLACEMENTS, Result
+from .placement import PLACEMENTS, Result, find
 from .samovar_link import RemoteError
 from .samovar_link.errors import remote_error
 from .samovar_link.messages import (
@@ -42,7 +42,7 @@ from .samovar_link.messages import (
     Run,
     Value,
 )  # fmt: skip
-from .samovar_link.request import MASK, fills, resizes, seed, without_seed
+from .samovar_link.request import MASK, blend, fills, guides, resizes, seed, without_seed
 from .session import OFF, Session
 from .session import READY as SESSION_READY
 from .steps import HELD, REST, Steps
@@ -55,14 +55,21 @@ _READ, _PLACE = 0.05, 0.95
 LIVE: dict[str, type[Live]] = {"layer": LiveLayer, "document": LiveDocument, "image": Live}
 """By placement."""
 
+BLENDING = {"": "normal", "color": "color", "multiply": "multiply"}
+"""What the protocol calls it -> what Krita does."""
+
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; remembered for "repeat last"."""
+    """What the user asked for; remembered for "repeat last".
+
+    guide : id of the layer with the strokes; "" for none
+    """
 
     operation: OperationInfo
     parameters: dict[str, Value] = field(default_factory=dict)
     placement: str = "document"
+    guide: str = ""
 
     @property
     def model(self) -> str:
@@ -92,6 +99,11 @@ class Request:
         return bool(fills(self.operation, self.parameters))
 
     @property
+    def blend(self) -> str:
+        """How the result is laid over the source, as Krita calls it."""
+        return BLENDING[blend(self.operation, self.parameters)]
+
+    @property
     def factor(self) -> float:
         """By how much the picture grows, as far as that is known before the result."""
         scale = self.parameters.get("scale") if self.resizes else None
@@ -118,10 +130,14 @@ class Job:
         self.placed: Any = None
         self._session, self._request = session, request
         self._source, self._selected = source, None
+        self._guide: Source | None = None
         if not taken_up:
+            _must_hold_colours(source, request.operation)
+            self._guide = _strokes(source, request)
             self._source, self._selected = selection.limited(source, request.operation, request.parameters)
         self._progressed, self._ended = progressed, ended
         self._mask: memoryview | None = None
+        self._drawn: memoryview | None = None
         self._pixels: memoryview | None = None
         self._report = Report()
         self._began = time.monotonic()
@@ -174,6 +190,8 @@ class Job:
     def _read(self) -> Generator[float, None, memoryview]:
         if self._selected is not None:
             self._mask = yield from selection.read(self._selected, self._source.name)
+        if self._guide is not None:
+            self._drawn = yield from canvas.read(self._guide)
         return (yield from canvas.read(self._source))
 
     def _read_some(self, fraction: float) -> None:
@@ -202,6 +220,10 @@ class Job:
                 images={**run.images, MASK: self._selected.raster},
             )  # fmt: skip
             frames.append(self._mask)
+        if self._guide is not None and self._drawn is not None:
+            role = guides(self._request.operation)[0]
+            run = replace(run, images={**run.images, role: replace(self._guide.raster, frame=len(frames))})
+            frames.append(self._drawn)
         self._state = RUNNING
         self._session.send(run, frames)
         self._show(_READ, "sending")
@@ -232,7 +254,8 @@ class Job:
         covered = done.images.get(MASK)  # of what fills: where anything changed
         mask = frames[covered.frame] if covered is not None else self._mask
         variants = [frames[each.frame] for role, each in done.images.items() if role not in ("image", MASK)]
-        result = Result(raster, frames[raster.frame], factor, self._request.layer_name, mask, tuple(variants))
+        name, blending = self._request.layer_name, self._request.blend
+        result = Result(raster, frames[raster.frame], factor, name, mask, tuple(variants), blending)
         place = PLACEMENTS[self._request.placement][1]
         self._pixels, self._state, self.keepable = None, PLACING, False
         self._live.stop()
@@ -264,8 +287,29 @@ class Job:
             self._state, self.keepable = ENDED, False
             self._steps.cancel()
             self._live.leave()
-            self._pixels = self._mask = None
+            self._pixels = self._mask = self._drawn = None
             self._ended(sentence, succeeded)
+
+
+def _must_hold_colours(source: Source, operation: OperationInfo) -> None:
+    """Raises Unsuitable for a picture that would show a coloured layer as gray."""
+    if operation.colours and source.document.colorModel() == "GRAYA":
+        raise Unsuitable(
+            "This picture is gray throughout and shows no colours; convert it to RGB first:"
+            " Image > Convert Image Color Space..."
+        )
+
+
+def _strokes(source: Source, request: Request) -> Source | None:
+    """The layer with the strokes. Raises Unsuitable if it cannot be read."""
+    if not request.guide or not guides(request.operation):
+        return None
+    node = find(source.document.rootNode(), request.guide)
+    if node is None:
+        raise Unsuitable("The layer with the strokes is gone; choose another.")
+    if request.guide == source.identity:
+        raise Unsuitable("The strokes are on the layer itself; draw them on a layer of their own, above it.")
+    return canvas.source(source.document, node)
 
 
 def _nothing() -> Generator[float, None, None]:

@@ -37,6 +37,7 @@ class Result:
     factor : by how much the picture grew; tells the size of a new document
     mask : for a patch, how much of each pixel was selected, or changed
     variants : further results for the same place
+    blending : how it is laid over the source, in Krita's words
     """
 
     raster: Raster
@@ -45,6 +46,7 @@ class Result:
     name: str
     mask: memoryview | None = None
     variants: tuple[memoryview, ...] = ()
+    blending: str = "normal"
 
 
 Placement = Callable[[Source, Result, "Live"], Work]
@@ -64,6 +66,7 @@ def as_layer(source: Source, result: Result, live: Live) -> Work:
         node = document.createNode(name, "paintlayer")
         yield from fill(document, node, each, *corner(source, result.raster, result.mask))
         node.setVisible(not index)
+        node.setBlendingMode(result.blending)
         nodes.append(node)
     if len(nodes) > 1:
         node = document.createNode(result.name, "grouplayer")

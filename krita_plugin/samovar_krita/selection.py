@@ -4,7 +4,8 @@ Rules:
 1. Only operations that take a mask are limited; those that resize work on the whole layer. What fills a selection needs
    one, may change a margin around it, and sees farther.
 2. What comes back is the intersection of the selection's bounds with the layer's. Sent is that with a margin, more than
-   any model looks around itself, so that the result is the same as if the whole layer had been sent.
+   any model looks around itself, so that the result is the same as if the whole layer had been sent; or all of it, if
+   the operation needs to see that.
 3. The selection goes as it is, soft or not. The daemon blends by it.
 4. Where nothing is selected the patch is clear: a layer that is not opaque would else be seen twice there.
    Where something is, a see-through layer is seen twice as long as the user shows it under its patch: no alpha of a
@@ -83,6 +84,8 @@ def limited(source: Source, operation: OperationInfo, values: Mapping[str, Value
         margin = request.margin(values, width, height)
         bounds = bounds.adjusted(-margin, -margin, margin, margin).intersected(source.bounds)
         seen = request.context(values, width, height)
+    if operation.whole:
+        return source, Selected(bounds, selection.duplicate().pixelData)
     # Of its own from here on: the user may select something else while it is being read.
     whole = replace(source, bounds=_around(bounds, source.bounds, seen))
     return whole, Selected(bounds, selection.duplicate().pixelData)

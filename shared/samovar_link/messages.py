@@ -85,12 +85,15 @@ class Choice:
 
     resizes, fills : with it the result has another size than the layer, or is made anew where the role "mask" says:
         that picture is then needed, or not taken
+    blend : how the result, which is then no picture by itself, is to be laid over the layer: "color" (hue and chroma of
+        the upper, lightness of the lower) or "multiply"; "" where it takes the layer's place
     """
 
     id: str
     title: str
     resizes: bool = False
     fills: bool = False
+    blend: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,11 +121,15 @@ class OperationInfo:
 
     `resizes` says that the result may have another size than the layer. Of the `optional_roles`, "mask" is gray, placed
     by its x and y beside the layer, and says how much of the result is taken (0 outside it): where it is 0, the layer's
-    pixels come back to the bit. Among the `roles`, it says what is to be made anew.
+    pixels come back to the bit. Among the `roles`, it says what is to be made anew. Any other of them is a picture with
+    transparency, placed by its x and y beside the layer, too: "hints" are strokes of colour.
 
     random : `Run.seed` decides the result, so that another one is worth asking for
     live : it goes on for as long as it is let, all of the result shows while it gets better, and `Enough` ends it. Ask
         for it with the priority "batch", so that it makes room for what takes a moment, and with `keep_result`
+    whole : all of the layer decides what becomes of a part: send all of it, and the part as `Run.region`
+    colours : the result has colours, also that of a gray layer: RGB for gray, RGBA for gray with alpha
+    menu : what it is akin to: "enhance", "colors"
     """
 
     id: str
@@ -135,6 +142,9 @@ class OperationInfo:
     optional_roles: tuple[str, ...] = ()
     random: bool = False
     live: bool = False
+    whole: bool = False
+    colours: bool = False
+    menu: str = "enhance"
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,16 @@ def resizes(operation: OperationInfo, values: Mapping[str, Value]) -> bool:
     return operation.resizes or any(choice.resizes for choice in _chosen(operation, values))
 
 
+def blend(operation: OperationInfo, values: Mapping[str, Value]) -> str:
+    """How the result is to be laid over the layer, see `Choice.blend`; "" where it takes its place."""
+    return next((choice.blend for choice in _chosen(operation, values) if choice.blend), "")
+
+
+def guides(operation: OperationInfo) -> tuple[str, ...]:
+    """Roles of pictures on transparency, laid over the layer, that a user may choose among the other layers."""
+    return tuple(role for role in operation.optional_roles if role != MASK)
+
+
 def _chosen(operation: OperationInfo, values: Mapping[str, Value]) -> list[Choice]:
     infos = operation.parameters
     return [each for info in infos for each in info.choices if each.id == values.get(info.name, info.default)]

@@ -348,7 +348,7 @@ def test_cancel_stops_the_job_there_and_leaves_nothing_behind(case: Case, layer:
 
 
 def test_every_visible_operation_is_here() -> None:
-    # theirs are test_filling_contract.py and test_restoring_contract.py
+    # theirs are test_filling_contract.py, test_restoring_contract.py and test_coloring_contract.py
     others = {each.id for each in REGISTRY if each.filling is not None or each.own_way}
     assert {case.operation.id for case in CASES} == {each.id for each in REGISTRY if not each.hidden} - others
     assert len(CASES) > len(LIGHT) > 3 and KEEPING

@@ -115,7 +115,7 @@ def test_a_file_that_is_refused_is_not_added(folder: Path, tmp_path: Path, exami
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("purpose", ["FaceSR", "Colorization"])
+@pytest.mark.parametrize("purpose", ["FaceSR"])
 def test_a_model_for_which_there_is_no_operation_says_so(
     folder: Path, monkeypatch: pytest.MonkeyPatch, purpose: str
 ) -> None:

@@ -21,6 +21,7 @@ from samovar_link.request import MASK, fills, may_fill, resizes
 
 _INPUTS = "IN is a picture (PNG, TIFF, JPEG, WebP) or a folder of them; for several, OUT is a folder."
 _FILE = click.Path(path_type=Path)
+_GUIDES = {"hints": "Strokes of colour on transparency, as large as the picture."}
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,9 @@ def _files(operation: Operation) -> Iterator[click.Parameter]:
     yield click.Option(["-o", "--output"], metavar="OUT", required=True, type=str, help="Picture or folder to write.")
     for role in (*operation.roles[1:], *operation.optional_roles):
         what = "filled" if role in operation.roles else "changed"
-        help = f"White where the picture is to be {what}." if role == MASK else "A picture."
-        yield click.Option([f"--{role}", f"role_{role}"], metavar="FILE", required=role != MASK, type=_FILE, help=help)
+        help = _GUIDES.get(role, f"White where the picture is to be {what}." if role == MASK else "A picture.")
+        required = role in operation.roles and role != MASK
+        yield click.Option([f"--{role}", f"role_{role}"], metavar="FILE", required=required, type=_FILE, help=help)
     if may_fill(operation.info()):
         yield click.Option(["--alpha-mask"], is_flag=True, help="Fill where the picture is wholly transparent.")
 

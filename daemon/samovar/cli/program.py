@@ -30,6 +30,7 @@ COMMANDS = {
     "models": "samovar.cli.models",
     "install": "samovar.cli.setup",
     "doctor": "samovar.cli.setup",
+    "train": "samovar.cli.train",
     "bench": "samovar.cli.bench",
 }
 """Command -> module with a function of that name. Every other command is an operation."""

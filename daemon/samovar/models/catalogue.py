@@ -169,7 +169,7 @@ _FILLING = (
     ),
 )  # fmt: skip
 
-_AHEAD = (
+_COLOURING = (
     _Entry(
         "ddcolor/photo-colour", "Photos, vivid (DDColor tiny)", "Colours gray photographs.",
         "colorize", "DDColor", 1, "slow", "Apache-2.0", "https://github.com/piddnad/DDColor",
@@ -182,6 +182,9 @@ _AHEAD = (
         "https://colorizers.s3.us-east-2.amazonaws.com/siggraph17-df00044c.pth",
         136787426, "df00044c0a4d7c3edcecf6f75437ce346a66e7a42612d9b968e1a7e17dbc6f66",
     ),
+)  # fmt: skip
+
+_AHEAD = (
     _Entry(
         "vgg19/features", "Features of photographs (VGG-19)", "For textures after Gatys.",
         "texture", "VGG-19", 1, "slow", "BSD-3-Clause", "https://github.com/pytorch/vision",
@@ -191,4 +194,4 @@ _AHEAD = (
 )  # fmt: skip
 """For operations that are still to come: known, and to be fetched by who likes to, but in no dialog."""
 
-CARDS = tuple(each.card() for each in (*_ENTRIES, *_FILLING, *_AHEAD))
+CARDS = tuple(each.card() for each in (*_ENTRIES, *_FILLING, *_COLOURING, *_AHEAD))

@@ -67,6 +67,21 @@ class HoleNetwork(WholeNetwork):
     working_side: int = 512
 
 
+class ColourNetwork(WholeNetwork):
+    """A network that tells the colour of a picture from its lightness.
+
+    forward : luminance (1, 1, h, w) float32, L of CIE Lab, 0..100; and, if it takes `hints`, hint (1, 2, h, w), ab of
+        CIE Lab, and hint_mask (1, 1, h, w), 1 where that counts, 0 elsewhere, where hint is 0 -> ab (1, 2, h', w'),
+        over the same picture
+    multiple : that h and w must be multiples of
+    working_side : pixels of the longer side at which it sees objects as it was trained to
+    """
+
+    multiple: int = 8
+    working_side: int = 256
+    hints: bool = False
+
+
 @dataclass(frozen=True)
 class Pooling:
     """A place where a network takes means over the whole picture.
@@ -166,6 +181,7 @@ def _filled(network: Network, weight: WeightFile) -> Network:
     """With the tensors of a file, which have the names of the network's own. Raises ModelUnavailable."""
     path = files.checked(weight)
     found = {name: each for name, each in tensors.read(path).items() if not str(name).startswith(network.aside)}
+    found = {name: each.float() if each.dtype == torch.float16 else each for name, each in found.items()}
     try:
         network.load_state_dict(found, assign=True)
     except (RuntimeError, AttributeError) as error:  # the latter where names are no words

@@ -16,15 +16,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from samovar.networks import Network, WholeNetwork, foreign
+from samovar.chroma import lab
+from samovar.networks import ColourNetwork, Network, foreign
 from samovar_link.errors import ModelUnavailable
 
 SIDE = 512
 EXTRA = "pip install 'samovar[ddcolor]'"
 
 
-class DDColor(WholeNetwork):
+class DDColor(ColourNetwork):
     """model : (N, 3, SIDE, SIDE) gray, 0..1, sRGB-encoded -> (N, 2, SIDE, SIDE), ab of CIE Lab"""
+
+    multiple = 1
+    working_side = SIDE
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -42,13 +46,8 @@ class DDColor(WholeNetwork):
 
 
 def encoded(luminance: Tensor) -> Tensor:
-    """L of CIE Lab, 0..100, -> sRGB-encoded gray, 0..1, of the same shape.
-
-    Source: CIE 15:2004, 8.2.1, the inverse; IEC 61966-2-1, 5.2.
-    """
-    root = (luminance + 16) / 116
-    linear = torch.where(root > 6 / 29, root**3, 3 * (6 / 29) ** 2 * (root - 4 / 29)).clamp(0, 1)
-    return torch.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
+    """L of CIE Lab, 0..100, -> sRGB-encoded gray, 0..1, of the same shape."""
+    return lab.encoded(lab.light_of(luminance).clamp(0, 1))
 
 
 def open_file(path: Path) -> Network:

@@ -15,17 +15,19 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from samovar.networks import Network, WholeNetwork
+from samovar.networks import ColourNetwork, Network
 
 L_CENTRE, L_SCALE, AB_SCALE = 50.0, 100.0, 110.0
 COLOURS = 529
 """Cells of the ab plane, 10 wide, that the network can tell apart."""
 
 
-class Siggraph17(WholeNetwork):
+class Siggraph17(ColourNetwork):
     """model_class : (N, 256, h / 4, w / 4) -> (N, COLOURS, h / 4, w / 4), how likely each colour is there; it is in the
     published file and not needed for the picture
     """
+
+    hints = True
 
     def __init__(self) -> None:
         super().__init__()

@@ -15,10 +15,10 @@ from samovar_link.errors import ModelUnavailable
 
 
 def main(path: Path) -> dict[str, object]:
-    from samovar.networks import foreign
+    from samovar.networks import foreign, trained
 
     try:
-        found = asdict(foreign.describe(path))
+        found = asdict(trained.describe(path) or foreign.describe(path))
     except ModelUnavailable as error:
         return {"refused": str(error)}
     del found["tags"]

@@ -12,7 +12,8 @@ import importlib.metadata
 import sys
 from pathlib import Path
 
-from samovar.card import WeightFile
+import samovar
+from samovar.card import OURS, WeightFile
 from samovar.weights import store
 from samovar_link.errors import ModelUnavailable
 
@@ -21,6 +22,8 @@ def locate(weight: WeightFile) -> Path:
     """Path of an installed weight file. Raises ModelUnavailable if the package or the file is missing."""
     if not weight.distribution:
         return _in_folder(weight)
+    if weight.distribution == OURS:
+        return Path(samovar.__file__).parent / weight.path
     name = weight.distribution.split("==")[0]
     try:
         distribution = importlib.metadata.distribution(name)

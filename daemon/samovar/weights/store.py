@@ -32,8 +32,12 @@ OWN = "own/"
 """Begins the id of a model of the user's own."""
 EXAMINE_SECONDS = 300
 _CHUNK_BYTES = 1 << 20
-_OPERATIONS = {"SR": ("upscale", "foreign"), "Restoration": ("denoise", "foreign"), "Inpainting": ("inpaint", "lama")}
-"""Purpose, in spandrel's words -> operation, network."""
+_OPERATIONS = {
+    "SR": ("upscale", "foreign"), "Restoration": ("denoise", "foreign"), "Inpainting": ("inpaint", "lama"),
+    "Colorization": ("colorize", "ddcolor"), "chroma_unet": ("colorize", "chroma_unet"),
+    "sizedecoder": ("upscale", "sizedecoder"),
+}  # fmt: skip
+"""Purpose, in spandrel's words, or as `networks.trained` tells it -> operation, network."""
 _known: tuple[tuple[Path, int], tuple[ModelCard, ...]] | None = None
 
 
@@ -123,7 +127,7 @@ def _cards() -> Iterator[ModelCard]:
 
 def _card(path: Path, found: Finding) -> ModelCard:
     operation, network = _OPERATIONS[found.purpose]
-    whole = operation == "inpaint"
+    whole = operation in ("inpaint", "colorize")
     return ModelCard(
         id=own_id(path),
         title=f"{path.stem} ({found.architecture})",

@@ -53,6 +53,8 @@ def add(procedure: Gimp.Procedure, operation: OperationInfo, models: Iterable[Mo
     adder = _Adder(procedure, [model for model in models if operation.id in model.operations])
     for info in request.parameters(operation):
         adder.parameter(info)
+    for role in request.guides(operation):
+        adder.layer(role)
     if not has_scope(operation):
         return  # what is selected, and nothing else
     offered = _RESIZING if operation.resizes else _BOTH if request.may_resize(operation) else _KEEPING
@@ -63,6 +65,14 @@ def add(procedure: Gimp.Procedure, operation: OperationInfo, models: Iterable[Mo
 def values(config: Gimp.ProcedureConfig, operation: OperationInfo) -> dict[str, Value]:
     """The parameters as they are set, by their own names; the seed with them."""
     return {info.name: config.get_property(canonical(info.name)) for info in request.parameters(operation)}
+
+
+def guide(config: Gimp.ProcedureConfig, operation: OperationInfo) -> tuple[str, Gimp.Layer] | None:
+    """Role and layer of the strokes, if there are any."""
+    for role in request.guides(operation):
+        if (layer := config.get_property(canonical(role))) is not None:
+            return role, layer
+    return None
 
 
 def scope(config: Gimp.ProcedureConfig, operation: OperationInfo) -> str:
@@ -111,6 +121,10 @@ class _Adder:
             self.choice(info.name, label, info.help, models, info.default)
         else:
             self._add("string", info.name, label, info.help, str(info.default))
+
+    def layer(self, role: str) -> None:
+        """A layer that may be left out."""
+        self._add("layer", role, "Strokes", "A layer with strokes of colour on transparency, or none", True)
 
     def choice(self, name: str, label: str, help: str, items: Iterable[tuple[str, str, str]], default: Value) -> None:
         choice = Gimp.Choice.new()

@@ -69,7 +69,7 @@ class Call:
         if request.fills(self.operation, parameters):
             return hole(image, drawables, parameters)
         scope = arguments.scope(config, self.operation)
-        return choose(image, drawables, scope, context=self._sees_around(parameters))
+        return choose(image, drawables, scope, self._sees_around(parameters), self.operation.whole)
 
     def _sent(self, config: Gimp.ProcedureConfig) -> dict[str, Value]:
         """The parameters as they travel."""
@@ -104,18 +104,22 @@ class Call:
         if request.fills(self.operation, parameters):
             return self._fill(source, parameters, meter)
         scope, resizes = arguments.scope(config, self.operation), request.resizes(self.operation, parameters)
-        covers = resizes or source.hides_what_is_below
+        laid = request.blend(self.operation, parameters)
+        covers = resizes or bool(laid) or source.hides_what_is_below
         if not covers and source.layer.get_lock_visibility():
             raise Unsuitable("The layer has to be hidden behind the result; unlock its visibility first.")
         blend = source.selected and not covers and self._takes_mask(parameters)
         # Now: the user may go on with another selection. What comes back blended is so by the selection already.
         mask = source.layer_mask() if blend else source.mask()
+        guide = arguments.guide(config, self.operation)
+        if guide is not None and guide[1].get_id() == source.layer.get_id():
+            raise Unsuitable("The strokes are on the layer itself; draw them on a layer of their own, above it.")
         with ExitStack() as stack:
             shown = None
             if meter.outlives_cancel and scope != arguments.IMAGE and live.shows(source):
                 factor = float(parameters.get(arguments.FACTOR, 1.0)) if resizes else 1.0
                 shown = stack.enter_context(self._live(source, scope, factor, mask))
-            result = self._work(source, parameters, blend, meter, shown)
+            result = self._work(source, parameters, blend, meter, shown, guide)
             if result is None:
                 return Gimp.PDBStatusType.CANCEL
             if shown is not None:
@@ -129,7 +133,7 @@ class Call:
             else:
                 factor = float(parameters.get(arguments.FACTOR, raster.width / source.area.width)) if resizes else 1.0
                 hide = scope != arguments.SELECTION if resizes else not covers
-                place(source, raster, pixels, Placing(scope, name, factor, hide, mask))
+                place(source, raster, pixels, Placing(scope, name, factor, hide, mask, blend=laid))
         Gimp.displays_flush()
         return Gimp.PDBStatusType.SUCCESS
 
@@ -188,12 +192,14 @@ class Call:
         return f"{size[0]} × {size[1]} to {width} × {height} pixels"
 
     def _work(
-        self, source: Source, parameters: dict[str, Value], blend: bool, meter: Meter, shown: live.Live | None
-    ) -> tuple[Done, list[memoryview]] | None:
+        self, source: Source, parameters: dict[str, Value], blend: bool, meter: Meter, shown: live.Live | None,
+        guide: tuple[str, Gimp.Layer] | None = None,
+    ) -> tuple[Done, list[memoryview]] | None:  # fmt: skip
         """Let the daemon work; None if somebody cancelled the job there.
 
         blend : let the result come back mixed with the layer's own pixels, as much as each is selected
         shown : where finished parts are shown
+        guide : role and layer of strokes
         """
 
         def progressed(progress: Progress, images: list[memoryview]) -> None:
@@ -208,6 +214,10 @@ class Call:
             if blend and (mask := source.selection()) is not None:
                 images["mask"] = source.selection_raster
                 frames.append(mask)
+            if guide is not None:
+                drawn, strokes = source.drawn(guide[1])
+                images[guide[0]] = replace(drawn, frame=len(frames))
+                frames.append(strokes)
             run = Run(
                 secrets.token_hex(16), self.operation.id, parameters=request.without_seed(parameters),
                 seed=request.seed(parameters), images=images, region=source.region,

@@ -33,7 +33,8 @@ def ask(
     size = dialog.get_label("outcome", foretell(), False, False)
     config.connect("notify", lambda *_: size.set_text(foretell()))
     scope = [SCOPE] if has_scope(operation) else []
-    dialog.fill([*(canonical(info.name) for info in parameters), *scope, "outcome"])
+    guides = [canonical(role) for role in request.guides(operation)]
+    dialog.fill([*(canonical(info.name) for info in parameters), *guides, *scope, "outcome"])
     confirmed = bool(dialog.run())
     dialog.destroy()
     handle_events()  # let the window go

@@ -19,6 +19,7 @@ from samovar_link.messages import Raster, Rectangle
 from .arguments import IMAGE, scaled
 from .source import MASK_FORMAT, Source, babl_name, rectangle
 
+_MODES = {"color": Gimp.LayerMode.LCH_COLOR, "multiply": Gimp.LayerMode.MULTIPLY}
 _LAYER_TYPES = {1: "GRAY_IMAGE", 2: "GRAYA_IMAGE", 3: "RGB_IMAGE", 4: "RGBA_IMAGE"}
 
 
@@ -31,6 +32,7 @@ class Placing:
     hide : whether the source stops being shown
     mask : of the source's area, as it was when the work began; None if all of it shows
     at : upper left corner in the image; None: where the scope says
+    blend : how it is laid over the source, in the protocol's words; "": as the source itself is over what is below
     """
 
     scope: str
@@ -39,6 +41,7 @@ class Placing:
     hide: bool
     mask: bytes | None
     at: tuple[int, int] | None = None
+    blend: str = ""
 
 
 def place(source: Source, raster: Raster, pixels: memoryview, how: Placing) -> Gimp.Layer:
@@ -47,6 +50,7 @@ def place(source: Source, raster: Raster, pixels: memoryview, how: Placing) -> G
     layer: Gimp.Layer | None = None
     image.undo_group_start()
     try:
+        _make_room_for_colours(image, raster)
         if how.mask is not None:
             layer = _insert(source, how.name, raster.channels, source.area.width, source.area.height)
             _add_mask(layer, source.area, how.mask)
@@ -58,6 +62,8 @@ def place(source: Source, raster: Raster, pixels: memoryview, how: Placing) -> G
             layer.scale(raster.width, raster.height, False)  # GIMP interpolates the mask
         layer.set_offsets(*(how.at or corner(source, raster, how.scope)))
         write(layer, babl_name(raster), Rectangle(0, 0, raster.width, raster.height), pixels)
+        if how.blend:
+            layer.set_mode(_MODES[how.blend])
         if how.hide:
             source.layer.set_visible(False)
     finally:
@@ -69,6 +75,7 @@ def place_in_copy(source: Source, raster: Raster, results: Sequence[memoryview],
     """Put each result of the area's size into a copy of the source, the first one shown in its stead, and return it."""
     source.image.undo_group_start()
     try:
+        _make_room_for_colours(source.image, raster)
         layers = [_copy_with(source, raster, pixels, title) for title, pixels in _titled(results, name)]
         _show_first(source.image, layers)
         source.layer.set_visible(False)
@@ -93,6 +100,12 @@ def place_patches(source: Source, raster: Raster, results: Sequence[memoryview],
     finally:
         source.image.undo_group_end()
     return layers[0]
+
+
+def _make_room_for_colours(image: Gimp.Image, raster: Raster) -> None:
+    """An image in grayscale mode holds no layer with colours."""
+    if raster.channels >= 3 and image.get_base_type() == Gimp.ImageBaseType.GRAY:
+        image.convert_rgb()
 
 
 def _titled(results: Sequence[memoryview], name: str) -> list[tuple[str, memoryview]]:

@@ -1,4 +1,4 @@
-"""The procedures that GIMP sees: one for each operation, the jobs and the doctor, in Filters > Enhance."""
+"""The procedures that GIMP sees: one for each operation, in the menu of what it is akin to; the jobs and the doctor."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from samovar_link.messages import OperationInfo, Welcome
 
 from . import arguments, doctor, jobs, offer
 from .call import Call
+
+_MENUS = {"enhance": "<Image>/Filters/Enhance", "colors": "<Image>/Colors"}
 
 
 class Samovar(Gimp.PlugIn):
@@ -47,7 +49,7 @@ class Samovar(Gimp.PlugIn):
         procedure.set_image_types("*")  # indexed too: a sentence says more than a grey menu entry
         procedure.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.DRAWABLE | Gimp.ProcedureSensitivityMask.DRAWABLES)
         procedure.set_menu_label(f"Samovar: {operation.title}…")
-        procedure.add_menu_path("<Image>/Filters/Enhance")
+        procedure.add_menu_path(_MENUS.get(operation.menu, _MENUS["enhance"]))
         procedure.set_documentation(operation.help or operation.title, operation.help, name)
         procedure.set_attribution("The Samovar developers", "The Samovar developers, MIT licence", "2026")
         arguments.add(procedure, operation, welcome.models)

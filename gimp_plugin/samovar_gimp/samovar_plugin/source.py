@@ -80,6 +80,13 @@ class Source:
             return False
         return not layer.has_alpha() or _full(self._read(layer, self.area, "Y'A u16"), 2, 4)
 
+    def drawn(self, layer: Gimp.Layer) -> tuple[Raster, bytes]:
+        """All of another layer, with alpha, at its place in the image."""
+        _, x, y = layer.get_offsets()
+        area = Rectangle(0, 0, layer.get_width(), layer.get_height())
+        raster = Raster(area.height, area.width, 4, _dtype(self.image, layer), x=x, y=y)
+        return raster, self._read(layer, area, babl_name(raster))
+
     def must_exist(self) -> None:
         """Raises Unsuitable if a result has no place any more: GIMP's windows are open all the while."""
         if not self.image.is_valid():
@@ -124,8 +131,13 @@ def hole(image: Gimp.Image, drawables: list[Gimp.Drawable], values: Mapping[str,
     return Source(image, layer, area, _around(area, whole, request.context(values, width, height), GRID), True)
 
 
-def choose(image: Gimp.Image, drawables: list[Gimp.Drawable], scope: str, context: bool = True) -> Source:
-    """The part of the image that the scope means, with what lies around it if wanted. Raises Unsuitable."""
+def choose(
+    image: Gimp.Image, drawables: list[Gimp.Drawable], scope: str, context: bool = True, all_of_it: bool = False
+) -> Source:
+    """The part of the image that the scope means, with what lies around it if wanted. Raises Unsuitable.
+
+    all_of_it : send all of the layer, whatever the part
+    """
     layer = _single_layer(drawables)
     whole = Rectangle(0, 0, layer.get_width(), layer.get_height())
     _, anything, *_ = Gimp.Selection.bounds(image)
@@ -135,6 +147,8 @@ def choose(image: Gimp.Image, drawables: list[Gimp.Drawable], scope: str, contex
     if not overlaps:
         raise Unsuitable("The selection does not touch the layer; select part of it, or choose another scope.")
     area = Rectangle(x, y, width, height)
+    if all_of_it:
+        return Source(image, layer, area, whole, True)
     return Source(image, layer, area, _around(area, whole, CONTEXT, GRID) if context else area, True)
 
 

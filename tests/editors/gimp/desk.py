@@ -54,6 +54,13 @@ class Desk:
         self.press("Return")
         self._last = operation
 
+    def choose_colour(self, picture: Path | None = None) -> None:
+        """Take the last entry of Colors, which is ours."""
+        self.press("alt+c", "Up")
+        if picture is not None:
+            self.screen.picture(picture)
+        self.press("Return")
+
     def work(self, operation: str, **arguments: Any) -> None:
         """Begin what the last values of that operation are then, by Repeat if it was the last one.
 

@@ -181,6 +181,20 @@ def procedures():
     return found
 
 
+def menus(operation):
+    return Gimp.get_pdb().lookup_procedure(f"plug-in-samovar-{operation}").get_menu_paths()
+
+
+def mode(layer):
+    found = Gimp.Item.get_by_id(layer).get_mode()
+    return next(each for each in ("NORMAL", "MULTIPLY", "LCH_COLOR") if getattr(Gimp.LayerMode, each) == found)
+
+
+def base(image):
+    found = Gimp.Image.get_by_id(image).get_base_type()
+    return next(each for each in ("RGB", "GRAY", "INDEXED") if getattr(Gimp.ImageBaseType, each) == found)
+
+
 def samovar(operation, image, drawables, run_mode="NONINTERACTIVE", **arguments):
     """Call a procedure: [status, message, seconds]."""
     procedure = Gimp.get_pdb().lookup_procedure(f"plug-in-samovar-{operation}")
@@ -189,7 +203,7 @@ def samovar(operation, image, drawables, run_mode="NONINTERACTIVE", **arguments)
     config.set_property("image", Gimp.Image.get_by_id(image))
     config.set_core_object_array("drawables", [Gimp.Item.get_by_id(each) for each in drawables])
     for name, value in arguments.items():
-        config.set_property(name.replace("_", "-"), value)
+        config.set_property(name.replace("_", "-"), Gimp.Item.get_by_id(value) if name == "hints" else value)
     began = time.monotonic()
     result = procedure.run(config)
     names = {

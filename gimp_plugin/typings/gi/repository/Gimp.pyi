@@ -39,7 +39,14 @@ class ImageType(IntEnum):
     GRAYA_IMAGE = 3
 
 class LayerMode(IntEnum):
+    LCH_COLOR = 26
     NORMAL = 28
+    MULTIPLY = 30
+
+class ImageBaseType(IntEnum):
+    RGB = 0
+    GRAY = 1
+    INDEXED = 2
 
 class LayerColorSpace(IntEnum):
     AUTO = 0
@@ -85,6 +92,7 @@ class PlugIn:
     __gtype__: ClassVar[GObject.GType]
 
 class Item:
+    def get_id(self) -> int: ...
     def is_valid(self) -> bool: ...
     def get_lock_content(self) -> bool: ...
     def get_parent(self) -> Item | None: ...
@@ -116,6 +124,7 @@ class Selection(Channel):
     def bounds(image: Image) -> tuple[bool, bool, int, int, int, int]: ...
 
 class Layer(Drawable):
+    def set_mode(self, mode: LayerMode) -> bool: ...
     @staticmethod
     def new(
         image: Image, name: str, width: int, height: int, type: ImageType, opacity: float, mode: LayerMode
@@ -138,6 +147,8 @@ class Layer(Drawable):
     def set_edit_mask(self, edit: bool) -> bool: ...
 
 class Image:
+    def get_base_type(self) -> ImageBaseType: ...
+    def convert_rgb(self) -> bool: ...
     def is_valid(self) -> bool: ...
     def is_dirty(self) -> bool: ...
     def clean_all(self) -> bool: ...

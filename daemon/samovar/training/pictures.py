@@ -1,0 +1,122 @@
+"""Pictures to train on: from a folder or a tar, shrunk, in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyvips
+import torch
+from torch import Tensor
+
+from samovar.picture import FORMATS, PictureError
+
+HELD_OUT = 0.03
+"""Of the pictures; but LEAST_HELD_OUT, if there are twice as many."""
+LEAST_HELD_OUT = 48
+_PART = re.compile(r"_\d+$")
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One picture. pixels : (3, h, w) uint8, sRGB; name : with its folder, as in the folder or tar it came from"""
+
+    name: str
+    pixels: Tensor
+
+    @property
+    def group(self) -> str:
+        """What it was cut out of: `a_0` and `a_1` are of one picture, and are held out together."""
+        return _PART.sub("", self.name.rpartition(".")[0])
+
+
+def read(sources: Sequence[Path], side: int) -> list[Photo]:
+    """All pictures in folders (with those in them) and tars, in order of their names, the shorter side shrunk to
+    `side`.
+
+    Transparent parts become white. Files that are no picture are passed over. Raises PictureError if there is none.
+    """
+    found = [photo for source in sources for name, data in _files(source) if (photo := _decoded(name, data, side))]
+    if not found:
+        raise PictureError(f"{', '.join(map(str, sources))}: no pictures ({', '.join(FORMATS)}) in there")
+    return sorted(found, key=lambda photo: photo.name)
+
+
+def _files(source: Path) -> Iterator[tuple[str, bytes]]:
+    if source.is_dir():
+        for path in sorted(source.rglob("*")):
+            if path.suffix.lower() in FORMATS and path.is_file():
+                yield path.relative_to(source).as_posix(), path.read_bytes()
+        return
+    try:
+        with tarfile.open(source) as archive:
+            for member in archive:
+                file = archive.extractfile(member) if Path(member.name).suffix.lower() in FORMATS else None
+                if file is not None:
+                    yield member.name, file.read()
+    except (tarfile.TarError, OSError) as error:
+        raise PictureError(f"{source} is neither a folder nor a tar of pictures ({error})") from error
+
+
+def _decoded(name: str, data: bytes, side: int) -> Photo | None:
+    try:
+        image = pyvips.Image.new_from_buffer(data, "", access="sequential")
+        scale = side / min(image.width, image.height)
+        image = pyvips.Image.thumbnail_buffer(
+            data, max(1, round(image.width * min(1, scale))), height=max(1, round(image.height * min(1, scale))),
+            size="force",
+        )  # fmt: skip
+        if image.hasalpha():
+            image = image.flatten(background=255)
+        image = image.colourspace("srgb").cast("uchar")
+        array = np.ndarray(buffer=image.write_to_memory(), dtype=np.uint8, shape=(image.height, image.width, 3))
+    except pyvips.Error:
+        return None
+    return Photo(name, torch.from_numpy(array.copy()).permute(2, 0, 1).contiguous())
+
+
+def parted(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
+    """Those to train on, and those held out: by their names, so always the same."""
+    groups = sorted({photo.group for photo in photos}, key=lambda name: hashlib.sha256(name.encode()).digest())
+    count = max(round(len(groups) * HELD_OUT), min(LEAST_HELD_OUT, len(groups) // 2))
+    held = set(groups[:count])
+    return [each for each in photos if each.group not in held], [each for each in photos if each.group in held]
+
+
+def generator(*seeds: int) -> torch.Generator:
+    """Of one step, or one picture: decided by numbers alone."""
+    text = " ".join(map(str, seeds)).encode()
+    return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(text).digest()[:7], "little"))
+
+
+def crop(photo: Photo, side: int, least: float, chance: torch.Generator) -> Tensor:
+    """A part of a picture, flipped or not, as (1, 3, side, side) float32, 0..1. least : of the shorter side"""
+    height, width = photo.pixels.shape[-2:]
+    share = least + (1 - least) * float(torch.rand((), generator=chance))
+    size = max(1, round(min(height, width) * share))
+    top = int(torch.randint(height - size + 1, (), generator=chance))
+    left = int(torch.randint(width - size + 1, (), generator=chance))
+    part = photo.pixels[None, :, top : top + size, left : left + size].float() / 255
+    if torch.rand((), generator=chance) < 0.5:
+        part = part.flip(3)
+    return sized(part, side)
+
+
+def centre(photo: Photo, side: int) -> Tensor:
+    """The middle of a picture, as of `crop`."""
+    height, width = photo.pixels.shape[-2:]
+    size = min(height, width)
+    top, left = (height - size) // 2, (width - size) // 2
+    return sized(photo.pixels[None, :, top : top + size, left : left + size].float() / 255, side)
+
+
+def sized(image: Tensor, side: int) -> Tensor:
+    if image.shape[-1] == side:
+        return image
+    resized = torch.nn.functional.interpolate(image, (side, side), mode="bilinear", antialias=True, align_corners=False)
+    return resized.clamp(0, 1)

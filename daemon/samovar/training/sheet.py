@@ -1,0 +1,28 @@
+"""A sheet of pictures side by side, to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from samovar.picture import Picture, writing
+from samovar_link.messages import Raster
+
+GAP = 4
+
+
+def save(rows: Sequence[Sequence[Tensor]], path: Path) -> None:
+    """Write a sheet. rows : of images (1, 1 or 3, h, w), 0..1, all of one size"""
+    height, width = rows[0][0].shape[-2:]
+    count = max(map(len, rows))
+    sheet = torch.ones(3, len(rows) * (height + GAP) - GAP, count * (width + GAP) - GAP)
+    for i, row in enumerate(rows):
+        for j, image in enumerate(row):
+            top, left = i * (height + GAP), j * (width + GAP)
+            sheet[:, top : top + height, left : left + width] = image[0].clamp(0, 1)
+    pixels = sheet.mul(255).add(0.5).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    raster = Raster(pixels.shape[0], pixels.shape[1], 3)
+    writing.write(Picture(raster, pixels.data.cast("B")), path)

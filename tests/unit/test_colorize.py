@@ -3,17 +3,18 @@ alone."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from laboratory import DTYPES, Laboratory, Outcome, Pixels, noise, smooth
 
+from samovar import card
 from samovar.card import ModelCard, WeightFile
 from samovar.chroma import lab
-from samovar.networks import ColourNetwork
-from samovar.worker import coloring
+from samovar.networks import ColourNetwork, ddcolor, siggraph17
+from samovar.worker import coloring, colour_plan
 from samovar_link.errors import BadRequest
 from samovar_link.messages import Raster, Rectangle
 
@@ -131,7 +132,7 @@ def test_pieces_fit_together(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = colorize(source).pixels
     monkeypatch.setattr(coloring, "PIECE_SIDE", 64)
     assert np.abs(colorize(source).pixels.astype(int) - whole).max() <= 1
-    monkeypatch.setattr(coloring, "BAND_PIXELS", 5000)
+    monkeypatch.setattr(colour_plan, "BAND_PIXELS", 5000)
     assert np.abs(colorize(source).pixels.astype(int) - whole).max() <= 1
 
 
@@ -345,6 +346,33 @@ def test_sepia_and_old_paper_are_no_colours() -> None:
     gray = coloured().mean(2, keepdims=True)
     paper = np.clip(gray * (1, 0.93, 0.78), 0, 255).astype(np.uint8)
     assert np.abs(chroma(colorize(paper).pixels) - AB).mean() < 20
+
+
+# --- networks of others ---------------------------------------------------------------------------------------------
+
+
+def others(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ColourNetwork]]:
+    """With random weights; a DDColor that is any network which gives ab."""
+    torch.manual_seed(0)
+    monkeypatch.setattr(ddcolor, "SIDE", 64)
+    tint = torch.nn.Conv2d(3, 2, 3, padding=1)
+    return [
+        ("siggraph17/photo-colour", cast(ColourNetwork, siggraph17.build().eval())),
+        ("ddcolor/photo-colour", ddcolor.DDColor(tint)),
+    ]
+
+
+@pytest.mark.slow
+def test_models_of_the_catalogue_colour_it_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, red = noise(70, 90, 1), np.zeros((70, 90, 4), np.uint8)
+    red[20:30, 20:30] = (220, 20, 20, 255)
+    for model, network in others(monkeypatch):
+        its = card.discover().get(model)
+        laboratory = Laboratory(its, load=lambda *_, network=network: network)
+        made = laboratory.run(source, "colorize", masks={"hints": red}, model=model, keep_white=False)
+        assert np.abs(lightness(made.pixels) - lightness(source)).max() < 0.4, model
+        assert np.abs(chroma(made.pixels)).max() > 1 and made.result.report.model == model
+        assert network.hints == (model == "siggraph17/photo-colour")
 
 
 # --- trouble --------------------------------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors
+import safetensors.torch
 import torch
+from laboratory import Laboratory, noise
 
 from samovar.cli.program import run as command
 from samovar.networks import chroma_unet, sizedecoder
@@ -19,7 +21,8 @@ from samovar.picture import Picture, PictureError, writing
 from samovar.training import colorize, lines, pictures, score, strokes
 from samovar.training import sizedecoder as sizing
 from samovar.training.loop import Settings, Training, TrainingError
-from samovar.weights import tensors
+from samovar.weights import store, tensors
+from samovar_link.errors import ModelUnavailable
 from samovar_link.messages import Raster
 
 SIDE = 32
@@ -243,6 +246,35 @@ def test_the_command_trains_resumes_and_writes_what_it_says(
     more = [*line[:5], "--from", str(out), *line[5:]]
     more[4] = str(tmp_path / "other.safetensors")
     assert command(more) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("architecture", "network", "operation"),
+    [("chroma_unet", chroma_unet.ChromaUNet, "colorize"), ("sizedecoder", sizedecoder.SizeDecoder, "upscale")],
+)
+def test_what_was_trained_can_be_added_and_used(
+    architecture: str, network: Any, operation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMOVAR_HOME", str(tmp_path / "home"))
+    out = tmp_path / "mine.safetensors"
+    safetensors.torch.save_file(network().state_dict(), out, {"architecture": architecture})
+    card = store.add(out)
+    assert (card.id, card.operations, card.network) == ("own/mine", (operation,), architecture)
+    made = Laboratory(card).run(noise(40, 56, 3), operation, model="own/mine", **LEFT[operation]).pixels
+    assert made.shape == ((40, 56, 3) if operation == "colorize" else (80, 112, 3)) and len(np.unique(made)) > 9
+
+
+LEFT: dict[str, dict[str, Any]] = {"colorize": {"recolour": True}, "upscale": {"noise": -1}}
+
+
+@pytest.mark.slow
+def test_a_file_that_only_says_so_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMOVAR_HOME", str(tmp_path / "home"))
+    out = tmp_path / "false.safetensors"
+    safetensors.torch.save_file({"weight": torch.ones(3)}, out, {"architecture": "chroma_unet"})
+    with pytest.raises(ModelUnavailable, match="holds the weights of something else"):
+        store.add(out)
 
 
 @pytest.mark.slow

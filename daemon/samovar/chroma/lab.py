@@ -52,13 +52,14 @@ def of(image: Tensor) -> tuple[Tensor, Tensor]:
     return 116 * y - 16, torch.cat((500 * (x - y), 200 * (y - z)), 1)
 
 
-def image(y: Tensor, chroma: Tensor) -> Tensor:
+def image(y: Tensor, chroma: Tensor, level: Tensor | None = None) -> Tensor:
     """The image (N, 3, H, W), sRGB-encoded, with this light and, as far as sRGB holds it, this chroma.
 
     y : (N, 1, H, W), relative luminance; it is that of the result exactly. Beyond 0..1 there is no room for colour
     chroma : (N, 2, H, W); what does not fit is mixed with gray of the same light until it does
+    level : the lightness of y, where somebody knows it already
     """
-    colour = _beside_gray(y, chroma)
+    colour = _beside_gray(y, chroma, None if level is None else (level + 16) / 116)
     return encoded(colour.mul_(_room(y, colour)).add_(y))
 
 
@@ -81,9 +82,9 @@ def lightest(chroma: Tensor) -> Tensor:
     return 100 - (100 - found) * much
 
 
-def _beside_gray(y: Tensor, chroma: Tensor) -> Tensor:
+def _beside_gray(y: Tensor, chroma: Tensor, root: Tensor | None = None) -> Tensor:
     """What the light of a colour differs by from gray of the same, in linear red, green and blue."""
-    root = _root(y)
+    root = _root(y) if root is None else root
     x = _WHITE[0] * _cube(root + chroma[:, :1] / 500)
     z = _WHITE[2] * _cube(root - chroma[:, 1:] / 200)
     return torch.cat([row[0] * x + row[1] * y + row[2] * z - y for row in _TO_RGB], 1)

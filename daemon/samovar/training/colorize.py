@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from samovar.chroma import lab
-from samovar.chroma.pyramid import halved
+from samovar.chroma.pyramid import doubled, halved
+from samovar.chroma.strokes import Strokes
 from samovar.networks import chroma_unet
 from samovar.training import lines, pictures, score, sheet, strokes
 from samovar.training.pictures import Photo
@@ -39,15 +40,13 @@ PRIOR_SIDE = 32
 
 @dataclass(frozen=True)
 class Known:
-    """What was held out, ready to be looked at. name; lightness (1, 1, s, s); chroma (1, 2, s / 2, s / 2), the truth
-    hint, mask : STROKES strokes
+    """What was held out, ready to be looked at. lightness : (1, 1, s, s); chroma : (1, 2, s, s), the truth
+    strokes : STROKES of them
     """
 
-    name: str
     lightness: Tensor
     chroma: Tensor
-    hint: Tensor
-    mask: Tensor
+    strokes: Strokes
 
 
 class Colorize:
@@ -107,9 +106,7 @@ class Colorize:
         """Of what is held out: error and PSNR of ab, with and without strokes, and those of no colour and of the mean
         colour of what is trained on; colourfulness, too."""
         true = [each.chroma for each in self._known]
-        mean = torch.stack(
-            [lab.of(each.pixels[None].float() / 255)[1].mean((2, 3)) for each in self._photos[:500]]
-        ).mean(0)
+        mean = torch.stack([_small(each)[1].mean((2, 3)) for each in self._photos]).mean(0)
         ways = {
             "": self._made(network, False),
             "strokes_": self._made(network, True),
@@ -128,15 +125,25 @@ class Colorize:
 
     @torch.no_grad()
     def _made(self, network: nn.Module, led: bool) -> list[Tensor]:
-        return [network(each.lightness, *((each.hint, each.mask) if led else ())) for each in self._known]
+        """What `colorize` makes of each."""
+        made = []
+        for each in self._known:
+            strokes = (each.strokes.chroma, each.strokes.covered) if led else ()
+            coarse = network(each.lightness, *strokes)
+            chroma = doubled(coarse, halved(each.lightness), each.lightness)
+            if led:
+                reach = each.strokes.reach(each.lightness, (False, False))
+                chroma = torch.lerp(chroma, reach.chroma, reach.share)
+            made.append(chroma)
+        return made
 
     @staticmethod
     def _image(known: Known, chroma: Tensor) -> Tensor:
-        return lab.image(lab.light_of(halved(known.lightness)), chroma)
+        return lab.image(lab.light_of(known.lightness), chroma)
 
     def show(self, network: Any, path: Path) -> None:
         """Rows of gray, ours, ours with strokes, truth."""
-        chosen = self._known[:SHOWN]
+        chosen = self._known[:: max(1, len(self._known) // SHOWN)][:SHOWN]
         made = zip(chosen, self._made(network, False), self._made(network, True), strict=False)
         rows = [
             [self._image(each, chroma) for chroma in (torch.zeros_like(alone), alone, led, each.chroma)]
@@ -146,21 +153,26 @@ class Colorize:
 
 
 def _colourful(photo: Photo) -> bool:
-    _, chroma = lab.of(pictures.sized(photo.pixels[None].float() / 255, PRIOR_SIDE))
+    _, chroma = _small(photo)
     return float(chroma.square().sum(1).sqrt().mean()) > LEAST_CHROMA
+
+
+def _small(photo: Photo) -> tuple[Tensor, Tensor]:
+    """All of a picture, a few pixels of it: lightness and chroma."""
+    return lab.of(pictures.sized(photo.pixels[None].float() / 255, PRIOR_SIDE))
 
 
 def _known(photo: Photo, side: int, chance: torch.Generator) -> Known:
     lightness, chroma = lab.of(pictures.centre(photo, side))
     hint, mask = strokes.drawn(chroma, STROKES, chance)
-    return Known(photo.name, lightness, halved(chroma), hint, mask)
+    return Known(lightness, chroma, Strokes(lightness * mask, hint, mask))
 
 
 def _weights(photos: Sequence[Photo]) -> Tensor:
     """Of each class, by how rare it is; 1 in the mean over all pixels. (K,)"""
     counts = torch.zeros(len(chroma_unet.colours()))
     for photo in photos:
-        _, chroma = lab.of(pictures.sized(photo.pixels[None].float() / 255, PRIOR_SIDE))
+        _, chroma = _small(photo)
         classes, shares = soft_classes(chroma)
         counts.index_add_(0, classes.flatten(), shares.flatten())
     often = counts / counts.sum()

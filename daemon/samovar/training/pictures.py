@@ -65,7 +65,7 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
 
 def _decoded(name: str, data: bytes, side: int) -> Photo | None:
     try:
-        image = pyvips.Image.new_from_buffer(data, "", access="sequential")
+        image = pyvips.Image.new_from_buffer(data, "").autorot()  # as `thumbnail_buffer` turns it, too
         scale = side / min(image.width, image.height)
         image = pyvips.Image.thumbnail_buffer(
             data, max(1, round(image.width * min(1, scale))), height=max(1, round(image.height * min(1, scale))),

@@ -64,7 +64,7 @@ class SizeDecoder:
     @torch.no_grad()
     def show(self, network: Any, path: Path) -> None:
         """Rows of bilinear, ours, truth."""
-        chosen = self._held[:SHOWN]
+        chosen = self._held[:: max(1, len(self._held) // SHOWN)][:SHOWN]
         rows = [[_plain(each), network.enlarged(halved(each)), each] for each in chosen]
         sheet.save([a + b for a, b in zip(rows[::2], rows[1::2], strict=False)] or rows, path)
 

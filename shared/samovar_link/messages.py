@@ -31,16 +31,33 @@ BATCH = "batch"
 PRIORITIES = ("interactive", BATCH)
 
 
+class _Record:
+    """What all dataclasses of this file share: compared, hashed and shown by their fields.
+
+    `dataclass` would write and compile that anew for each of them, which takes as long as half of a plug-in's start.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+
 # --- pixels ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Raster:
+@dataclass(frozen=True, eq=False, repr=False)
+class Raster(_Record):
     """Describes the pixels of one frame: rows top to bottom, no padding, channels interleaved.
 
     Straight (unassociated) alpha, last. sRGB-encoded, 0..255, 0..65535 or nominally 0..1. `order` "bgra" swaps
-    the first and third channel of colour rasters and says nothing about gray ones. `x`, `y` place the raster in the
-    editor's image, in pixels, and come back scaled with the result. `frame` indexes the message's pixel frames.
+    the first and third channel of colour rasters; of gray ones it says how colours are to come that are made of them.
+    `x`, `y` place the raster in the editor's image, in pixels, and come back scaled with the result. `frame` indexes
+    the message's pixel frames.
     """
 
     height: int
@@ -57,8 +74,8 @@ class Raster:
         return self.height * self.width * self.channels * DTYPE_BYTES[self.dtype]
 
 
-@dataclass(frozen=True)
-class Rectangle:
+@dataclass(frozen=True, eq=False, repr=False)
+class Rectangle(_Record):
     """Part of an image, in pixels of the role `image`; the lower right border is outside."""
 
     x: int
@@ -70,8 +87,8 @@ class Rectangle:
 # --- meeting --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Hello:
+@dataclass(frozen=True, eq=False, repr=False)
+class Hello(_Record):
     """Client -> daemon, first message. Answered by `Welcome`, or `Refused` if the protocols differ."""
 
     protocol: int = PROTOCOL
@@ -79,8 +96,8 @@ class Hello:
     version: str = ""
 
 
-@dataclass(frozen=True)
-class Choice:
+@dataclass(frozen=True, eq=False, repr=False)
+class Choice(_Record):
     """One value of a parameter that has a fixed list of them.
 
     resizes, fills : with it the result has another size than the layer, or is made anew where the role "mask" says:
@@ -96,8 +113,8 @@ class Choice:
     blend: str = ""
 
 
-@dataclass(frozen=True)
-class ParameterInfo:
+@dataclass(frozen=True, eq=False, repr=False)
+class ParameterInfo(_Record):
     """How to draw one parameter. `kind` is "bool", "int", "float", "choice" or "model".
 
     A "model" parameter takes the id of any `ModelInfo` that lists the operation.
@@ -115,8 +132,8 @@ class ParameterInfo:
     choices: tuple[Choice, ...] = ()
 
 
-@dataclass(frozen=True)
-class OperationInfo:
+@dataclass(frozen=True, eq=False, repr=False)
+class OperationInfo(_Record):
     """One operation: what it needs (`roles`, first one is the layer itself) and what can be set.
 
     `resizes` says that the result may have another size than the layer. Of the `optional_roles`, "mask" is gray, placed
@@ -147,8 +164,8 @@ class OperationInfo:
     menu: str = "enhance"
 
 
-@dataclass(frozen=True)
-class ModelInfo:
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelInfo(_Record):
     """One model as a dialog shows it. `noise_levels` is empty for a model without that choice.
 
     available : whether it can be used at once; otherwise `download_bytes` have to be fetched first
@@ -171,8 +188,8 @@ class ModelInfo:
     source: str = ""
 
 
-@dataclass(frozen=True)
-class Limits:
+@dataclass(frozen=True, eq=False, repr=False)
+class Limits(_Record):
     """What the daemon accepts; checked there, told here so that a client can refuse early."""
 
     max_pixels: int = 1 << 28
@@ -182,8 +199,8 @@ class Limits:
     lease_seconds: float = 3.0
 
 
-@dataclass(frozen=True)
-class Welcome:
+@dataclass(frozen=True, eq=False, repr=False)
+class Welcome(_Record):
     """Daemon -> client, answers `Hello`. All a plug-in needs to draw its dialogs. Comes again when the offer changed,
     because models were fetched, added or removed."""
 
@@ -195,8 +212,8 @@ class Welcome:
     limits: Limits = field(default_factory=Limits)
 
 
-@dataclass(frozen=True)
-class Refused:
+@dataclass(frozen=True, eq=False, repr=False)
+class Refused(_Record):
     """Daemon -> client: a message that belongs to no job was not understood or not allowed. `kind` names it."""
 
     kind: str
@@ -208,8 +225,8 @@ class Refused:
 # --- work -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, eq=False, repr=False)
+class Run(_Record):
     """Client -> daemon: do this. Answered by any number of `Progress`, then one of `Done`, `Failed`, `Cancelled`.
 
     Carries everything that decides the outcome. `job` is chosen by the client and unique (a random hex string of
@@ -236,8 +253,8 @@ class Run:
     keep_result: bool = False
 
 
-@dataclass(frozen=True)
-class Progress:
+@dataclass(frozen=True, eq=False, repr=False)
+class Progress(_Record):
     """Daemon -> client. `fraction` (0..1) never decreases within a job. `stage` is one word or two for the user.
 
     Of a job that asked to `stream`, `images` may hold a finished part of the result, placed by its x and y as that of
@@ -254,16 +271,16 @@ class Progress:
     whole: Raster | None = None
 
 
-@dataclass(frozen=True)
-class Tiles:
+@dataclass(frozen=True, eq=False, repr=False)
+class Tiles(_Record):
     """How many tiles the result is made of, and how many of them came from the cache."""
 
     total: int = 0
     cached: int = 0
 
 
-@dataclass(frozen=True)
-class Seconds:
+@dataclass(frozen=True, eq=False, repr=False)
+class Seconds(_Record):
     """Where the time went. `queue` waiting, also while a batch job lets others go ahead, `load` starting the worker and
     reading weights, `transfer` moving pixels between broker and worker, `compute` the operation, `total` from receipt
     of `Run` to sending of `Done`."""
@@ -275,8 +292,8 @@ class Seconds:
     total: float = 0.0
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, eq=False, repr=False)
+class Report(_Record):
     """How a result came about. `retries` holds one sentence per step down from the plan, `notes` what else the user may
     want to know."""
 
@@ -291,8 +308,8 @@ class Report:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Done:
+@dataclass(frozen=True, eq=False, repr=False)
+class Done(_Record):
     """Daemon -> client: the job's result. Most operations fill the role `image` only."""
 
     job: str
@@ -300,8 +317,8 @@ class Done:
     report: Report = field(default_factory=Report)
 
 
-@dataclass(frozen=True)
-class Failed:
+@dataclass(frozen=True, eq=False, repr=False)
+class Failed(_Record):
     """Daemon -> client: the job ended without a result. `code` is that of a class in `errors`."""
 
     job: str
@@ -310,8 +327,8 @@ class Failed:
     hint: str = ""
 
 
-@dataclass(frozen=True)
-class Cancel:
+@dataclass(frozen=True, eq=False, repr=False)
+class Cancel(_Record):
     """Client -> daemon. Idempotent: cancelling an unknown or finished job is not an error.
 
     Answered by `Cancelled`, unless the job's `Done` or `Failed` was already on its way. Of a job that is over, a result
@@ -321,8 +338,8 @@ class Cancel:
     job: str
 
 
-@dataclass(frozen=True)
-class Enough:
+@dataclass(frozen=True, eq=False, repr=False)
+class Enough(_Record):
     """Client -> daemon: what shows of a `live` job is good enough: it ends with that, by `Done`.
 
     Any client may say so, not only the job's own. Of a job that waits, is over, or is of another kind, it is not
@@ -332,15 +349,15 @@ class Enough:
     job: str
 
 
-@dataclass(frozen=True)
-class Cancelled:
+@dataclass(frozen=True, eq=False, repr=False)
+class Cancelled(_Record):
     """Daemon -> client: the job is no more, and nothing of it will follow."""
 
     job: str
 
 
-@dataclass(frozen=True)
-class Attach:
+@dataclass(frozen=True, eq=False, repr=False)
+class Attach(_Record):
     """Client -> daemon: take up a job after its connection was lost, from a new one.
 
     Of a job that waits or runs, a `Progress` comes at once and what comes of it goes to this client alone from now on;
@@ -354,8 +371,8 @@ class Attach:
 # --- models in memory ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Warm:
+@dataclass(frozen=True, eq=False, repr=False)
+class Warm(_Record):
     """Client -> daemon: load what a `Run` of this operation with these parameters would use, so that it finds it hot.
 
     Starts the worker if none runs; waits while any job waits or runs. Answered by `Warmed` or `Refused`. A client has
@@ -368,16 +385,16 @@ class Warm:
     keep_alive_seconds: float = 300.0
 
 
-@dataclass(frozen=True)
-class Warmed:
+@dataclass(frozen=True, eq=False, repr=False)
+class Warmed(_Record):
     """Daemon -> client, answers `Warm`: these models are in memory, named as in `LoadedModel`."""
 
     operation: str
     models: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Unload:
+@dataclass(frozen=True, eq=False, repr=False)
+class Unload(_Record):
     """Client -> daemon: drop a model with all its variants, or all models. What a job uses at the moment stays.
 
     Answered by `Unloaded`, while a job runs at the end of its tile. All models while no job runs: the worker ends, and
@@ -387,8 +404,8 @@ class Unload:
     model: str = ""
 
 
-@dataclass(frozen=True)
-class Unloaded:
+@dataclass(frozen=True, eq=False, repr=False)
+class Unloaded(_Record):
     """Daemon -> client, answers `Unload`: what left memory, named as in `LoadedModel`, and how much that was."""
 
     models: tuple[str, ...] = ()
@@ -398,8 +415,8 @@ class Unloaded:
 # --- models on disk -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Pull:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pull(_Record):
     """Client -> daemon: fetch the files of a model that is offered and not `available`. The user was asked.
 
     Answered by any number of `Pulling`, then `Pulled`, or `Refused` with the reason. Of several clients that want the
@@ -409,8 +426,8 @@ class Pull:
     model: str
 
 
-@dataclass(frozen=True)
-class Pulling:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pulling(_Record):
     """Daemon -> client: how far it is."""
 
     model: str
@@ -418,16 +435,16 @@ class Pulling:
     total_bytes: int = 0
 
 
-@dataclass(frozen=True)
-class StopPull:
+@dataclass(frozen=True, eq=False, repr=False)
+class StopPull(_Record):
     """Client -> daemon: this client wants the model no more. Idempotent. Answered by `Pulled` with `stopped`, unless
     the model is there by then."""
 
     model: str
 
 
-@dataclass(frozen=True)
-class Pulled:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pulled(_Record):
     """Daemon -> client: the model can be used; or, with `stopped`, nobody fetches it any more for this client. Before
     it comes a `Welcome` with the offer as it is now."""
 
@@ -438,27 +455,27 @@ class Pulled:
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Ping:
+@dataclass(frozen=True, eq=False, repr=False)
+class Ping(_Record):
     """Either direction; answered by `Pong` with the same `nonce`. Any message of a client renews its leases."""
 
     nonce: int = 0
 
 
-@dataclass(frozen=True)
-class Pong:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pong(_Record):
     """Answers `Ping`."""
 
     nonce: int = 0
 
 
-@dataclass(frozen=True)
-class Status:
+@dataclass(frozen=True, eq=False, repr=False)
+class Status(_Record):
     """Client -> daemon. Answered by `StatusReport`."""
 
 
-@dataclass(frozen=True)
-class JobInfo:
+@dataclass(frozen=True, eq=False, repr=False)
+class JobInfo(_Record):
     """One job. `state` is "queued", "running", or "kept": over, and its result is kept for `Attach`.
 
     orphan : no client waits for it, `Attach` takes it up
@@ -474,8 +491,8 @@ class JobInfo:
     orphan: bool = False
 
 
-@dataclass(frozen=True)
-class LoadedModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class LoadedModel(_Record):
     """One model held in memory. `unload_seconds` counts down while unused; None means it stays."""
 
     model: str
@@ -486,8 +503,8 @@ class LoadedModel:
     unload_seconds: float | None = None
 
 
-@dataclass(frozen=True)
-class StatusReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class StatusReport(_Record):
     """Daemon -> client, answers `Status`. `worker` is "none", "starting", "idle" or "busy"."""
 
     version: str = ""
@@ -502,13 +519,13 @@ class StatusReport:
     models: tuple[LoadedModel, ...] = ()
 
 
-@dataclass(frozen=True)
-class Stop:
+@dataclass(frozen=True, eq=False, repr=False)
+class Stop(_Record):
     """Client -> daemon: end. Running jobs are cancelled. Answered by `Stopping`."""
 
 
-@dataclass(frozen=True)
-class Stopping:
+@dataclass(frozen=True, eq=False, repr=False)
+class Stopping(_Record):
     """Daemon -> every client: the daemon ends now."""
 
 

@@ -84,9 +84,8 @@ def test_operations_that_work_in_tiles_offer_only_what_is_tiled() -> None:
 
 
 def test_a_default_model_came_with_the_installation_and_may_be_used_for_anything() -> None:
-    defaults = {
-        info.default for each in operation.discover() for info in each.info().parameters if info.kind == "model"
-    }
+    offered = [each.info() for each in operation.discover() if not each.hidden]
+    defaults = {info.default for each in offered for info in each.parameters if info.kind == "model"}
     assert defaults and defaults <= {each.id for each in EMBEDDED if each.commercial}
 
 

@@ -112,8 +112,8 @@ def _piece(
     sizes = pyramid.levels(over_white(level, alpha), plan.depth)
     fill = _cells(plan.fill, seen, pitch, (raster.height, raster.width), sizes[-1])
     wrap = wrap[0] and seen.height == raster.height, wrap[1] and seen.width == raster.width
-    for level in range(plan.depth, 0, -1):
-        fill = pyramid.doubled(fill, sizes[level], sizes[level - 1], wrap)
+    for halvings in range(plan.depth, 0, -1):
+        fill = pyramid.doubled(fill, sizes[halvings], sizes[halvings - 1], wrap)
     rows, columns = box.within(seen)
     image, light, level, fill = (each[:, :, rows, columns] for each in (image, light, level, fill))
     alpha = None if alpha is None else alpha[:, :, rows, columns]

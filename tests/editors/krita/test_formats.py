@@ -30,8 +30,8 @@ def facts(krita: Krita) -> dict[str, Any]:
         (f"RGBA U16 {SRGB}", [4, "u16", "bgra"]),
         (f"RGBA F16 {SRGB}", [4, "f16", "rgba"]),
         (f"RGBA F32 {SRGB}", [4, "f32", "rgba"]),
-        (f"GRAYA U8 {GRAY}", [2, "u8", "rgba"]),
-        (f"GRAYA U16 {GRAY}", [2, "u16", "rgba"]),
+        (f"GRAYA U8 {GRAY}", [2, "u8", "bgra"]),
+        (f"GRAYA U16 {GRAY}", [2, "u16", "bgra"]),
         (f"GRAYA F32 {GRAY}", [2, "f32", "rgba"]),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from krita import DockWidget, Krita
 
-from . import selection
+from . import selection, strokes
 from .desk import Desk, entry
 from .job import Request
 from .parameters import ParameterForm
@@ -199,7 +199,7 @@ class SamovarDocker(DockWidget):
         """The list of layers that may hold strokes, if the operation takes any."""
         takes = self.operation is not None and bool(guides(self.operation))
         self._guide_row.setVisible(takes)
-        found = _layers(document) if takes and document is not None else []
+        found = strokes.layers(document) if takes and document is not None else []
         shown = [(self.guide_box.itemText(row), self.guide_box.itemData(row)) for row in range(self.guide_box.count())]
         if shown != [("None", ""), *found]:
             chosen = self.guide_box.currentData()
@@ -285,19 +285,6 @@ class SamovarDocker(DockWidget):
     @entry
     def _cancel(self, *_: object) -> None:
         self.desk.cancel()
-
-
-def _layers(document: Any) -> list[tuple[str, str]]:
-    """(name, id) of the layers that strokes may be on: all that have pixels and are not the active one."""
-    active = document.activeNode()
-    own = active.uniqueId().toString() if active is not None else ""
-    found, waiting = [], list(reversed(document.rootNode().childNodes()))
-    while waiting:
-        node = waiting.pop(0)
-        if node.type() in ("paintlayer", "grouplayer") and node.uniqueId().toString() != own:
-            found.append((node.name(), node.uniqueId().toString()))
-        waiting = [*reversed(node.childNodes()), *waiting]
-    return found
 
 
 def _size(document: Any, request: Request) -> str:

@@ -18,12 +18,12 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import canvas, selection, viewport
+from . import canvas, selection, strokes, viewport
 from .canvas import Source, Unsuitable
 from .live import Live
 from .live_document import LiveDocument
 from .live_layer import LiveLayer
-from .placement import PLACEMENTS, Result, find
+from .placement import PLACEMENTS, Result
 from .samovar_link import RemoteError
 from .samovar_link.errors import remote_error
 from .samovar_link.messages import (
@@ -132,8 +132,9 @@ class Job:
         self._source, self._selected = source, None
         self._guide: Source | None = None
         if not taken_up:
-            _must_hold_colours(source, request.operation)
-            self._guide = _strokes(source, request)
+            strokes.must_hold_colours(source, request.operation)
+            if request.guide and guides(request.operation):
+                self._guide = strokes.drawn(source, request.guide)
             self._source, self._selected = selection.limited(source, request.operation, request.parameters)
         self._progressed, self._ended = progressed, ended
         self._mask: memoryview | None = None
@@ -289,27 +290,6 @@ class Job:
             self._live.leave()
             self._pixels = self._mask = self._drawn = None
             self._ended(sentence, succeeded)
-
-
-def _must_hold_colours(source: Source, operation: OperationInfo) -> None:
-    """Raises Unsuitable for a picture that would show a coloured layer as gray."""
-    if operation.colours and source.document.colorModel() == "GRAYA":
-        raise Unsuitable(
-            "This picture is gray throughout and shows no colours; convert it to RGB first:"
-            " Image > Convert Image Color Space..."
-        )
-
-
-def _strokes(source: Source, request: Request) -> Source | None:
-    """The layer with the strokes. Raises Unsuitable if it cannot be read."""
-    if not request.guide or not guides(request.operation):
-        return None
-    node = find(source.document.rootNode(), request.guide)
-    if node is None:
-        raise Unsuitable("The layer with the strokes is gone; choose another.")
-    if request.guide == source.identity:
-        raise Unsuitable("The strokes are on the layer itself; draw them on a layer of their own, above it.")
-    return canvas.source(source.document, node)
 
 
 def _nothing() -> Generator[float, None, None]:

@@ -12,34 +12,34 @@ from samovar.card import OURS, ModelCard, WeightFile
 
 _FOLDER = "weights/ours"
 
+
+def _colorizer(subject: str, title: str, help: str) -> ModelCard:
+    return ModelCard(
+        id=f"samovar/{subject}-colour",
+        title=title,
+        help=help,
+        operations=("colorize",),
+        network="chroma_unet",
+        weights={"": WeightFile(OURS, f"{_FOLDER}/{subject}-colour.safetensors", "")},
+        scale=1,
+        receptive_field=0,
+        licence="MIT",
+        source="docs/colorize.md",
+        architecture="ChromaUNet",
+        whole=True,
+    )
+
+
 _CARDS = (
-    ModelCard(
-        id="samovar/art-colour",
-        title="Drawings and line art (own)",
-        help="Colours illustration, manga and line art; follows strokes. Small and quick.",
-        operations=("colorize",),
-        network="chroma_unet",
-        weights={"": WeightFile(OURS, f"{_FOLDER}/art-colour.safetensors", "")},
-        scale=1,
-        receptive_field=0,
-        licence="MIT",
-        source="docs/colorize.md",
-        architecture="ChromaUNet",
-        whole=True,
+    _colorizer(
+        "art",
+        "Drawings and line art (own)",
+        "Colours illustration, manga and line art; follows strokes. Small and quick.",
     ),
-    ModelCard(
-        id="samovar/photo-colour",
-        title="Photos (own)",
-        help="Colours photographs of people, clothes and landscapes; follows strokes. Small and quick.",
-        operations=("colorize",),
-        network="chroma_unet",
-        weights={"": WeightFile(OURS, f"{_FOLDER}/photo-colour.safetensors", "")},
-        scale=1,
-        receptive_field=0,
-        licence="MIT",
-        source="docs/colorize.md",
-        architecture="ChromaUNet",
-        whole=True,
+    _colorizer(
+        "photo",
+        "Photos (own)",
+        "Colours photographs of people, clothes and landscapes; follows strokes. Small and quick.",
     ),
     ModelCard(
         id="seed/sizedecoder",

@@ -11,7 +11,8 @@ demo: $(VENV)/.samovar
 	$(VENV)/bin/python docs/demo.py demo
 
 test: $(VENV)/.tests editors lint
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --ignore tests/editors
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile tests/editors
 
 unit: $(VENV)/.tests
 	$(VENV)/bin/python -m pytest -m "not slow" tests/unit tests/contract

@@ -1,4 +1,4 @@
-"""Five actions under Tools, Scripts. `samovar_krita.action` gives them their place among the keyboard shortcuts."""
+"""Six actions under Tools, Scripts. `samovar_krita.action` gives them their place among the keyboard shortcuts."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ class SamovarExtension(Extension):
         inpaint.triggered.connect(partial(self.show_docker, "inpaint"))
         restore = window.createAction("samovar_restore", "Samovar: Restore...", MENU)
         restore.triggered.connect(partial(self.show_docker, "restore"))
+        colorize = window.createAction("samovar_colorize", "Samovar: Colorize...", MENU)
+        colorize.triggered.connect(partial(self.show_docker, "colorize"))
         repeat = window.createAction("samovar_repeat", "Samovar: repeat last", MENU)
         repeat.triggered.connect(self.repeat)
 

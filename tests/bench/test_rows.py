@@ -27,6 +27,7 @@ TINY = Sizes(
     overhead=64, small=16, overhead_rounds=1, warm=16, warm_rounds=1, peer=64, peer_seconds=0.0, peer_rounds=1,
     dirty=64, strokes=2, memory=64, response=320, cancels=1, pings=3, start=32, starts=1,
     fill=96, fill_rounds=1, restore=32, restore_seconds=1.0, restore_sides=(32,), restore_large=64, previews=2,
+    colorize=64, colorize_rounds=1,
 )  # fmt: skip
 
 
@@ -80,6 +81,12 @@ def test_a_hole_in_a_large_picture() -> None:
 def test_a_picture_restored_from_itself() -> None:
     (row,) = measured_any("restore")
     assert row["detail"]["astronaut"]["steps"] > 0 and row["detail"]["upscale"]["before_db"] > 0
+
+
+@pytest.mark.slow
+def test_gray_photographs_coloured_three_ways() -> None:
+    (row,) = measured("colorize")
+    assert len(row["figures"]) == 7 and len(row["detail"]) == 4
 
 
 @pytest.mark.slow

@@ -211,13 +211,28 @@ def test_a_stroke_colours_its_region_and_stops_at_the_outline() -> None:
 def test_the_network_sees_strokes_where_it_takes_them() -> None:
     network = Dyer()
     colorize(circle(), network, stroke(96, (0, 0, 255), slice(40, 56), slice(40, 56)))
-    luminance, hint, mask = network.seen[0]
+    assert len(network.seen[0]) == 1, "once without them"
+    luminance, hint, mask = network.seen[1]
     assert luminance.shape == (1, 1, 48, 48) and set(mask.unique().tolist()) == {0.0, 1.0}
     assert float(hint[:, :, 24, 24][0, 1]) < -90 and (hint * (1 - mask) == 0).all()
     blind = Dyer()
     blind.hints = False
     colorize(circle(), blind, stroke(96, (0, 0, 255), slice(40, 56), slice(40, 56)))
-    assert len(blind.seen[0]) == 1
+    assert [len(each) for each in blind.seen] == [1]
+
+
+def test_what_the_network_makes_of_strokes_stops_at_outlines_too() -> None:
+    class Carried(Dyer):
+        """One stroke, and all is as it says."""
+
+        def forward(self, luminance: torch.Tensor, *hint: torch.Tensor) -> torch.Tensor:
+            plain = super().forward(luminance)
+            return plain if not hint else torch.full_like(plain, 60)
+
+    red = stroke(96, (200, 30, 40), slice(46, 50), slice(40, 56))
+    made = chroma(colorize(circle(), Carried((0.0, 0.0)), red).pixels)
+    y, x = np.mgrid[:96, :96] - 48
+    assert made[np.hypot(y, x) < 19][:, 0].min() > 25 and np.abs(made[np.hypot(y, x) > 30]).max() < 4
 
 
 def test_strokes_have_a_place_of_their_own() -> None:

@@ -31,6 +31,7 @@ MODULES = {
     "start": "start",
     "fill": "fill",
     "restore": "restore",
+    "colorize": "colorize",
 }
 """Row -> the module of this package that measures it, in the order of the table."""
 LONG = ("memory",)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from samovar.chroma import Wrap
 
-STEP = 0.001
+STEP = 0.0005
 """Cost of a step from a pixel to the next on even ground; a difference of lightness of one unit costs PER_LEVEL."""
 PER_LEVEL = 1 / 25
 NOISE = 2.0

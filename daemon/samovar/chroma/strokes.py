@@ -12,8 +12,10 @@ from samovar.chroma import Wrap, geodesic
 
 LEAST = 0.15
 """Of a cell, covered by a stroke from where on it is marked; thinner strokes count by their thickest cells."""
-REACH = (0.8, 1.4)
+REACH = (0.2, 0.6)
 """Geodesic distance up to which a stroke says all, and from where on it says nothing."""
+HEARD = (0.8, 3.0)
+"""The same for what a network makes of strokes, beside what it says without them."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +51,24 @@ class Strokes:
             np.ascontiguousarray(lightness[0, 0].numpy()), self.marks[0, 0].numpy(), wrap
         )  # fmt: skip
         source = torch.from_numpy(index.astype(np.int64)).flatten()
-        share = ((REACH[1] - torch.from_numpy(distance)) / (REACH[1] - REACH[0])).clamp(0, 1)[None, None]
-        share = share * share * (3 - 2 * share)
+        share, heard = (_fading(torch.from_numpy(distance)[None, None], *each) for each in (REACH, HEARD))
         taken = torch.cat((self.lightness, self.chroma), 1).flatten(2)[:, :, source].view(1, 3, height, width)
-        return Reach(share, taken[:, :1], taken[:, 1:])
+        return Reach(share, heard, taken[:, :1], taken[:, 1:])
 
 
 @dataclass(frozen=True)
 class Reach:
-    """share : (1, 1, h, w), 0..1, how much of each cell is the strokes'; lightness, chroma : of the nearest one"""
+    """share : (1, 1, h, w), 0..1, how much of each cell is the strokes'; heard : the same, how much of what a network
+    makes of them counts; lightness, chroma : of the nearest one
+    """
 
     share: Tensor
+    heard: Tensor
     lightness: Tensor
     chroma: Tensor
+
+
+def _fading(distance: Tensor, near: float, far: float) -> Tensor:
+    """1 up to `near`, 0 from `far` on."""
+    share = ((far - distance) / (far - near)).clamp(0, 1)
+    return share * share * (3 - 2 * share)

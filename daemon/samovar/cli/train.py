@@ -86,7 +86,7 @@ def colorize(
 
         return colorize.Colorize(pictures.read(sources, side * 3 // 2), side, line_art, seed, start)
 
-    _train(task, out, minutes, as_json, seed=seed, **settings)
+    _train(task, out, minutes, as_json, seed=seed, decay=0.05, **settings)
 
 
 @train.command()

@@ -29,17 +29,21 @@ TEMPERATURE = 0.6
 """1 draws the mean of what is likely, which is dull; near 0 the likeliest alone, which is patchy."""
 WIDTHS = (32, 64, 128, 192)
 """Channels at a half, a quarter, an eighth and a sixteenth of the size that is seen."""
+DROPOUT = 0.2
+"""Share of the deepest channels left out at each step of a training, so that it does not learn its pictures by heart;
+on the way up half of that."""
 L_CENTRE, L_SCALE, AB_SCALE = 50.0, 50.0, 110.0
 
 
 @functools.cache
 def colours() -> Tensor:
     """The classes: centres of the cells of ab, CELL wide, in which sRGB has a colour. (K, 2), in order of a, then b"""
-    steps = torch.linspace(0, 1, 33)
-    cube = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij")).reshape(1, 3, 1, -1)
-    ab = lab.of(cube)[1][0, :, 0].T  # (33³, 2)
-    cells: Tensor = torch.unique((ab / CELL).round(), dim=0)
-    return cells * CELL
+    with torch.device("cpu"):  # also while a network is made that has no memory yet
+        steps = torch.linspace(0, 1, 33)
+        cube = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij")).reshape(1, 3, 1, -1)
+        ab = lab.of(cube)[1][0, :, 0].T  # (33³, 2)
+        cells: Tensor = torch.unique((ab / CELL).round(), dim=0)
+        return cells * CELL
 
 
 class ChromaUNet(ColourNetwork):
@@ -76,9 +80,11 @@ class ChromaUNet(ColourNetwork):
             seen.append(down(seen[-1]))
         x = self.middle(seen.pop())
         x = x * torch.sigmoid(self.summary(x.mean((2, 3))))[..., None, None] * 2
+        x = functional.dropout2d(x, DROPOUT, self.training)
         for up in self.up:
             beside = seen.pop()
             x = up(torch.cat((functional.interpolate(x, scale_factor=2.0, mode="nearest"), beside), 1))
+            x = functional.dropout2d(x, DROPOUT / 2, self.training)
         logits: Tensor = self.head(x)
         return logits
 

@@ -56,7 +56,7 @@ def weights(params: Params, catalogue: Catalogue) -> list[tuple[str, str]]:
 
 @operation(
     "colorize", title="Colorize", params=Params, own_way=True, weights=weights, guides=(HINTS,), whole=True,
-    colours=True, menu="colors", hidden=True,
+    colours=True, menu="colors",
 )  # fmt: skip
 def colorize(
     way: Way, scope: Box, frames: Sequence[memoryview], allocate: Callable[[int], memoryview]

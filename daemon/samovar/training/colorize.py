@@ -26,12 +26,15 @@ from samovar.training.pictures import Photo
 
 LEAST_CHROMA = 4.0
 """Mean chroma of a picture from where on it can teach colour."""
-LEAST_PART = 0.5
+LEAST_PART = 0.35
 """Of a picture's shorter side, in a crop."""
 UNIFORM = 0.5
 """Of the distribution of colours that weights are reckoned by, what is alike for all."""
 BALANCE = 0.5
 """1: every colour counts as much as any other; 0: each as often as it is."""
+UNDONE = 0.3
+"""Of what balancing does to how likely colours are: it is undone so far in what is written. Rare colours are learned by
+it, but all of it would draw them too often."""
 STROKES = 10
 """In what is looked at."""
 SHOWN = 12
@@ -102,14 +105,19 @@ class Colorize:
             level = level + torch.randn(level.shape, generator=chance) * 4 * draw[4]
         return level.clamp(0, 100)
 
+    @torch.no_grad()
+    def ready(self, network: Any) -> None:
+        """See `Task`: takes a part of the balancing back, which is a constant for each colour."""
+        network.head.bias -= UNDONE * self._weights.log()
+
     def look(self, network: Any) -> dict[str, float]:
         """Of what is held out: error and PSNR of ab, with and without strokes, and those of no colour and of the mean
         colour of what is trained on; colourfulness, too."""
         true = [each.chroma for each in self._known]
         mean = torch.stack([_small(each)[1].mean((2, 3)) for each in self._photos]).mean(0)
         ways = {
-            "": self._made(network, False),
-            "strokes_": self._made(network, True),
+            "": self._made(network, self._known, False),
+            "strokes_": self._made(network, self._known, True),
             "gray_": [torch.zeros_like(each) for each in true],
             "mean_": [mean[..., None, None].expand_as(each) for each in true],
             "true_": true,
@@ -124,15 +132,16 @@ class Colorize:
         return found
 
     @torch.no_grad()
-    def _made(self, network: nn.Module, led: bool) -> list[Tensor]:
+    def _made(self, network: nn.Module, known: Sequence[Known], led: bool) -> list[Tensor]:
         """What `colorize` makes of each."""
         made = []
-        for each in self._known:
-            strokes = (each.strokes.chroma, each.strokes.covered) if led else ()
-            coarse = network(each.lightness, *strokes)
-            chroma = doubled(coarse, halved(each.lightness), each.lightness)
+        for each in known:
+            small = halved(each.lightness)
+            chroma = doubled(network(each.lightness), small, each.lightness)
             if led:
                 reach = each.strokes.reach(each.lightness, (False, False))
+                coarse = network(each.lightness, each.strokes.chroma, each.strokes.covered)
+                chroma = torch.lerp(chroma, doubled(coarse, small, each.lightness), reach.heard)
                 chroma = torch.lerp(chroma, reach.chroma, reach.share)
             made.append(chroma)
         return made
@@ -144,7 +153,7 @@ class Colorize:
     def show(self, network: Any, path: Path) -> None:
         """Rows of gray, ours, ours with strokes, truth."""
         chosen = self._known[:: max(1, len(self._known) // SHOWN)][:SHOWN]
-        made = zip(chosen, self._made(network, False), self._made(network, True), strict=False)
+        made = zip(chosen, *(self._made(network, chosen, led) for led in (False, True)), strict=True)
         rows = [
             [self._image(each, chroma) for chroma in (torch.zeros_like(alone), alone, led, each.chroma)]
             for each, alone, led in made

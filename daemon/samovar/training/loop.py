@@ -64,6 +64,9 @@ class Task(Protocol):
     def loss(self, step: int, batch: int) -> Tensor:
         """Of one step, from pictures that the step's number decides."""
 
+    def ready(self, network: Any) -> None:
+        """Make the mean of the weights what is to be written, in place."""
+
     def look(self, network: Any) -> dict[str, float]:
         """How good a network is on what was held out, by name."""
 
@@ -183,8 +186,10 @@ class Training:
 
     def finish(self) -> dict[str, float]:
         """Write the weights, a sheet, and what is known of them; how good they are."""
-        found = self.task.look(self.mean)
-        self.task.show(self.mean, self.sheet)
+        network = copy.deepcopy(self.mean)
+        self.task.ready(network)
+        found = self.task.look(network)
+        self.task.show(network, self.sheet)
         about = {
             "architecture": self.task.architecture,
             "training": json.dumps(
@@ -192,7 +197,7 @@ class Training:
             ),
             "held_out": json.dumps({name: round(value, 4) for name, value in found.items()}),
         }
-        _write({name: _short(each) for name, each in self.mean.state_dict().items()}, self.out, about)
+        _write({name: _short(each) for name, each in network.state_dict().items()}, self.out, about)
         return found
 
 

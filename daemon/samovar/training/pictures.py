@@ -17,8 +17,8 @@ from torch import Tensor
 from samovar.picture import FORMATS, PictureError
 
 HELD_OUT = 0.03
-"""Of the pictures; but LEAST_HELD_OUT, if there are twice as many."""
-LEAST_HELD_OUT = 48
+"""Of all pictures; of few ones LEAST_HELD_OUT, if there are twice as many."""
+LEAST_HELD_OUT = 8
 _PART = re.compile(r"_\d+$")
 
 
@@ -81,11 +81,20 @@ def _decoded(name: str, data: bytes, side: int) -> Photo | None:
 
 
 def parted(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
-    """Those to train on, and those held out: by their names, so always the same."""
-    groups = sorted({photo.group for photo in photos}, key=lambda name: hashlib.sha256(name.encode()).digest())
-    count = max(round(len(groups) * HELD_OUT), min(LEAST_HELD_OUT, len(groups) // 2))
-    held = set(groups[:count])
+    """Those to train on, and those held out.
+
+    By their names alone: what was held out of many pictures is held out again where a training goes on with some of
+    them.
+    """
+    lots = {photo.group: _lot(photo.group) for photo in photos}
+    few = sorted(lots, key=lambda group: lots[group])[: min(LEAST_HELD_OUT, len(lots) // 2)]
+    held = {group for group, lot in lots.items() if lot < HELD_OUT}.union(few)
     return [each for each in photos if each.group not in held], [each for each in photos if each.group in held]
+
+
+def _lot(group: str) -> float:
+    """0..1, by its name."""
+    return int.from_bytes(hashlib.sha256(group.encode()).digest()[:6], "big") / (1 << 48)
 
 
 def generator(*seeds: int) -> torch.Generator:

@@ -51,6 +51,9 @@ class SizeDecoder:
         made: Tensor = self._network.enlarged(halved(large))
         return functional.mse_loss(2 * made.float() - 1, 2 * large - 1)
 
+    def ready(self, network: Any) -> None:
+        """See `Task`: it is as it was trained."""
+
     @torch.no_grad()
     def look(self, network: Any) -> dict[str, float]:
         """PSNR of what is held out, beside that of bilinear enlarging."""

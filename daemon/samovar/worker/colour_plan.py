@@ -74,8 +74,8 @@ def plan(way: Way, params: Params, frames: Sequence[memoryview]) -> Plan | None:
     strokes = _strokes(way, frames, depth)
     if params.output != MULTIPLY and float((lightness > NEARLY_WHITE).float().mean()) > MOSTLY:
         job.notes.append("most of it is white, which stays white: for line art, choose the result for mode Multiply")
-    chroma = _seen(job, params.model, lightness, strokes, wrap) * params.saturation
-    reach = None if strokes is None or not strokes.marks.any() else strokes.reach(lightness, wrap)
+    reach = None if strokes is None else strokes.reach(lightness, wrap)
+    chroma = _seen(job, params.model, lightness, strokes, reach, wrap) * params.saturation
     if params.keep_white and params.output != MULTIPLY:
         chroma = chroma * _inked(lightness)
     fill = chroma if reach is None else torch.lerp(chroma, reach.chroma, reach.share)
@@ -193,8 +193,14 @@ def _band(source: Pixels, raster: Raster, like: Raster, box: Box, depth: int) ->
 # --- the network ----------------------------------------------------------------------------------------------------
 
 
-def _seen(job: ModelJob, model: str, lightness: Tensor, strokes: Strokes | None, wrap: Wrap) -> Tensor:
-    """What a network says of all of the layer, (1, 2, h, w) at the size of the plan."""
+def _seen(
+    job: ModelJob, model: str, lightness: Tensor, strokes: Strokes | None, reach: Reach | None, wrap: Wrap
+) -> Tensor:
+    """What a network says of all of the layer, (1, 2, h, w) at the size of the plan.
+
+    Asked twice, if there are strokes that it can follow: near them it counts what it makes of them, far from them what
+    it says without. Its view is too coarse to stop at an outline.
+    """
     height, width = lightness.shape[-2:]
     count = max(0, math.ceil(math.log2(max(height, width))))
     sizes = pyramid.levels(lightness, count)
@@ -206,14 +212,19 @@ def _seen(job: ModelJob, model: str, lightness: Tensor, strokes: Strokes | None,
         drawn = strokes if network.hints else None
         for _ in range(level):
             drawn = None if drawn is None else drawn.halved()
-        return _asked(network, sizes[level], drawn, wrap)
+        alone = _asked(network, sizes[level], None, wrap)
+        return alone if drawn is None else torch.cat((alone, _asked(network, sizes[level], drawn, wrap)), 1)
 
     chroma = job.whole(model, 0, attempt)
     level = next(i for i, each in enumerate(sizes) if each.shape[-2:] == chroma.shape[-2:])
     while level:
         chroma = pyramid.doubled(chroma, sizes[level], sizes[level - 1], wrap)
         level -= 1
-    return chroma
+    if chroma.shape[1] == 2:
+        return chroma
+    assert reach is not None
+    alone, led = chroma.split(2, 1)
+    return torch.lerp(alone, led, reach.heard)
 
 
 def _asked(network: ColourNetwork, lightness: Tensor, strokes: Strokes | None, wrap: Wrap) -> Tensor:

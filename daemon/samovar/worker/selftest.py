@@ -101,7 +101,7 @@ def write() -> None:
     found: dict[str, dict[str, list[int]]] = {}
     with torch.inference_mode():
         for each in card.discover():
-            if each.embedded and each.weights:
+            if each.embedded and each.tiled:
                 found[each.id] = {variant: answer(result_of(each, variant)) for variant in each.weights}
     lines = ",\n".join(
         f" {json.dumps(model)}: {{\n"

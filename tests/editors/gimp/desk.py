@@ -55,8 +55,8 @@ class Desk:
         self._last = operation
 
     def choose_colour(self, picture: Path | None = None) -> None:
-        """Take the last entry of Colors, which is ours."""
-        self.press("alt+c", "Up")
+        """Take the last but one entry of Colors, which is ours."""
+        self.press("alt+c", "Up", "Up")
         if picture is not None:
             self.screen.picture(picture)
         self.press("Return")

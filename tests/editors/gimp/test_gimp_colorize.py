@@ -144,9 +144,9 @@ def test_its_dialog_opens_and_one_undo_takes_it_back(desk: Desk, artifacts: Path
     dialog = desk.dialog("Samovar: Colorize")
     desk.screen.picture(artifacts / "gimp-colorize-dialog.png")
     desk.screen.press(dialog, "alt+o")
-    wait_for(lambda: len(gimp.state(image)["layers"]) == 2, 60)
+    wait_for(lambda: len(gimp.state(image)["layers"]) == 2, 60, "the coloured layer")
     desk.screen.picture(artifacts / "gimp-colorize.png")
     assert gimp.base(image) == "RGB"
     desk.press("ctrl+z")
-    wait_for(lambda: len(gimp.state(image)["layers"]) == 1, 10)
+    wait_for(lambda: len(gimp.state(image)["layers"]) == 1, 10, "the undo")
     assert gimp.base(image) == "GRAY" and gimp.pixels(layer, "Y' u8") == gray().hex()

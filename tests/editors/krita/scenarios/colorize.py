@@ -54,6 +54,7 @@ def scenario(test):
     yield 800
     source, strokes = add("source", page()), add("strokes", stroke())
     strokes.setVisible(False)
+    yield 500  # what was added last becomes the active one a moment later
     document.setActiveNode(source)
     yield 500
     docker = next(each for each in krita.dockers() if each.objectName() == "samovar_docker")

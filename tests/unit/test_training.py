@@ -15,9 +15,10 @@ import safetensors.torch
 import torch
 from laboratory import Laboratory, noise
 
+from samovar.chroma import lab
 from samovar.cli.program import run as command
 from samovar.networks import chroma_unet, sizedecoder
-from samovar.picture import Picture, PictureError, writing
+from samovar.picture import Picture, PictureError, reading, writing
 from samovar.training import colorize, lines, pictures, score, strokes
 from samovar.training import sizedecoder as sizing
 from samovar.training.loop import Settings, Training, TrainingError
@@ -104,6 +105,27 @@ def test_of_few_pictures_eight_are_held_out_or_half() -> None:
     for count, expected in ((1, 0), (2, 1), (10, 5), (40, 8)):
         assert len(pictures.parted([photo(f"{index}.webp") for index in range(count)])[1]) >= expected
     assert len(pictures.parted([photo(f"{index}.webp") for index in range(10)])[1]) == 5
+
+
+def test_a_sheet_shows_each_picture_with_its_own_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(colorize, "SHOWN", 2)
+    for index in range(16):
+        save(np.full((SIDE, SIDE, 3), (90 + 6 * index, 60 + 6 * index, 80), np.uint8), tmp_path / f"{index}.png")
+
+    def telling(lightness: torch.Tensor, *hints: torch.Tensor) -> torch.Tensor:
+        """How light it is, as a colour."""
+        level = torch.nn.functional.avg_pool2d(lightness, 2)
+        return torch.cat((level / 2, level * 0), 1)
+
+    task(tmp_path).show(telling, tmp_path / "sheet.png")
+    sheet = reading.read(tmp_path / "sheet.png")
+    pixels = np.frombuffer(sheet.pixels, np.uint8).reshape(sheet.raster.height, sheet.raster.width, -1)
+    assert pixels.shape[1] == 8 * SIDE + 7 * 4, "gray, alone, led, truth, of two"
+    level, chroma = lab.of(torch.from_numpy(pixels[..., :3] / np.float32(255)).permute(2, 0, 1)[None])
+    at = [SIDE + 4 + SIDE // 2 + start * (SIDE + 4) for start in (0, 4)]
+    first, second = (level[0, 0, SIDE // 2, column] for column in at)
+    assert abs(first - second) > 5
+    assert all(abs(chroma[0, 0, SIDE // 2, column] - level[0, 0, SIDE // 2, column] / 2) < 1 for column in at)
 
 
 # --- what the network learns from -----------------------------------------------------------------------------------

@@ -240,6 +240,6 @@ def test_a_halved_photo_comes_back_better_than_by_bicubic(laboratory: Laboratory
 
 def test_every_embedded_model_is_offered() -> None:
     assert [each.id for each in card.discover() if each.embedded and "upscale" in each.operations] == [
-        "realesr/animevideo-x4", "realesrgan/anime-x4", "realesrgan/photo-x4",
+        "realesr/animevideo-x4", "realesrgan/anime-x4", "realesrgan/photo-x4", "seed/sizedecoder",
         "waifu2x/cunet-art", "waifu2x/upconv7-art", "waifu2x/upconv7-photo",
     ]  # fmt: skip

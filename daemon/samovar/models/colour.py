@@ -1,4 +1,4 @@
-"""Colorizers of our own, and the seed's SizeDecoder, trained with `samovar train` on CC0 pictures.
+"""Colorizers of our own, trained with `samovar train` on CC0 pictures.
 
 docs/colorize.md says on which, with which commands, how good they became, and where they fail.
 """
@@ -39,26 +39,5 @@ CARDS = (
         "Photos (own)",
         "Colours photographs of people, clothes and landscapes; follows strokes. Small and quick.",
         "52bbe3a232c847775f97d45dd5d4f23b96a4b6a34b736d986e89d4abd7bfb4ff",
-    ),
-    ModelCard(
-        id="seed/sizedecoder",
-        title="By 2, soft (SizeDecoder)",
-        help="The U-Net this program began with. Soft: for comparison.",
-        operations=("upscale",),
-        network="sizedecoder",
-        weights={
-            "": WeightFile(
-                OURS,
-                f"{_FOLDER}/sizedecoder.safetensors",
-                "90ed473c1ad0dc2fe879249b89c317d8ad354e03e40189eae32b848a2b7e6bff",
-            )
-        },
-        scale=2,
-        receptive_field=64,
-        multiple=16,
-        licence="MIT",
-        source="docs/colorize.md",
-        architecture="SizeDecoder",
-        speed="medium",
     ),
 )

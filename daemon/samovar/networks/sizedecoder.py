@@ -25,6 +25,7 @@ CONTEXT = 64
 
 class SizeDecoder(Network):
     units = ("body",)
+    tile_bytes = 750
 
     def __init__(self) -> None:
         super().__init__()

@@ -28,6 +28,7 @@ WARM_UP = 200
 MEMORY = 0.999
 """Of the mean of the weights, from step to step."""
 ASIDE_SECONDS = 120.0
+SEEDS_APART = 1_000_003
 CLIP = 1.0
 """Largest norm of a gradient."""
 
@@ -117,6 +118,9 @@ class Training:
     def _make(self) -> None:
         for group in self._adam.param_groups:
             group["lr"] = self._rate()
+        torch.manual_seed(
+            self.settings.seed * SEEDS_APART + self.step
+        )  # of what is left out: the step's number decides
         with torch.autocast("cpu", torch.bfloat16, enabled=self._low):
             loss = self.task.loss(self.step, self.settings.batch)
         self._adam.zero_grad()

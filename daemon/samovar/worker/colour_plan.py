@@ -223,8 +223,7 @@ def _seen(
     if chroma.shape[1] == 2:
         return chroma
     assert reach is not None
-    alone, led = chroma.split(2, 1)
-    return torch.lerp(alone, led, reach.heard)
+    return torch.lerp(chroma[:, :2], chroma[:, 2:], reach.heard)
 
 
 def _asked(network: ColourNetwork, lightness: Tensor, strokes: Strokes | None, wrap: Wrap) -> Tensor:

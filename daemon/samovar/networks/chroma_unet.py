@@ -50,7 +50,7 @@ class ChromaUNet(ColourNetwork):
     """widths : channels by halving; temperature : how sharp the choice is made before its mean is taken"""
 
     multiple = 16
-    working_side = 192
+    working_side = 96
     hints = True
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS, temperature: float = TEMPERATURE) -> None:

@@ -70,7 +70,7 @@ def layers(draw: st.DrawFn) -> tuple[Pixels, Pixels]:
 
 def run(pixels: Pixels, output: str, mask: Pixels | None = None, **more: Any) -> Outcome:
     masks = {} if mask is None else {"mask": mask}
-    return LABORATORY.run(pixels, "colorize", masks=masks, output=output, **more)
+    return LABORATORY.run(pixels, "colorize", masks=masks, result=output, **more)
 
 
 def spread(pixels: Pixels) -> Pixels:

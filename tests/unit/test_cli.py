@@ -16,7 +16,7 @@ import pytest
 
 from samovar.cli import batch, program, progress
 from samovar.cli import operation as drawing
-from samovar.operation import operation, param
+from samovar.operation import Operation, discover, operation, param
 from samovar.picture import Picture
 from samovar.picture.reading import read
 from samovar.picture.writing import write
@@ -132,6 +132,13 @@ def test_defaults_are_those_of_the_declaration(task: Callable[..., drawing.Task]
     made = task()
     assert made.parameters == {"amount": 1.0, "step_count": 3, "keep_grain": True, "mode": "fast"}
     assert made.keep_alive_seconds == 300.0
+
+
+@pytest.mark.parametrize("each", list(discover()), ids=lambda each: each.id)
+def test_no_two_options_of_an_operation_have_one_name(each: Operation) -> None:
+    parameters = drawing.command_for(each).params
+    for names in ([name for one in parameters for name in one.opts], [one.name for one in parameters]):
+        assert sorted(names) == sorted(set(names))
 
 
 def test_help_shows_unit_range_choices_and_default(capsys: pytest.CaptureFixture[str]) -> None:

@@ -270,7 +270,7 @@ def test_strokes_without_transparency_are_refused() -> None:
 def test_only_the_colour_laid_over_the_layer_gives_the_picture() -> None:
     """By GIMP's mode LCh Color: lightness of the lower, chroma and hue of the upper."""
     source = smooth(64, 64, 1)
-    picture, colour = colorize(source).pixels, colorize(source, output="color").pixels
+    picture, colour = colorize(source).pixels, colorize(source, result="color").pixels
     assert colour.shape == (64, 64, 4) and (colour[..., 3] == 255).all()
     below = torch.from_numpy(source.astype(np.float32) / 255).permute(2, 0, 1)[None]
     ab = torch.from_numpy(chroma(colour)).permute(2, 0, 1)[None]
@@ -279,7 +279,7 @@ def test_only_the_colour_laid_over_the_layer_gives_the_picture() -> None:
 
 
 def test_the_colour_layer_holds_no_lines() -> None:
-    colour = colorize(circle(ink=0), output="color").pixels
+    colour = colorize(circle(ink=0), result="color").pixels
     level = lightness(colour)
     assert level.min() > coloring.DARKEST - 2
 
@@ -288,7 +288,7 @@ def test_multiplied_colour_tints_line_art_and_leaves_lines() -> None:
     page = circle(96, 0)
     page[page == 180] = 255
     red = stroke(96, (230, 60, 60), slice(46, 50), slice(40, 56))
-    colour = colorize(page, Dyer((0.0, 0.0)), red, output="multiply").pixels
+    colour = colorize(page, Dyer((0.0, 0.0)), red, result="multiply").pixels
     laid = page * (colour[..., :3] / 255)
     y, x = np.mgrid[:96, :96] - 48
     assert np.abs(laid[np.hypot(y, x) < 18] - (230, 60, 60)).max() < 16
@@ -299,7 +299,7 @@ def test_line_art_on_transparency_gets_its_colour_below_the_lines() -> None:
     page = np.zeros((96, 96, 2), np.uint8)
     page[..., 1] = np.where(circle(96, 0)[..., 0] == 0, 255, 0)
     red = stroke(96, (230, 60, 60), slice(46, 50), slice(40, 56))
-    colour = colorize(page, Dyer((0.0, 0.0)), red, output="multiply").pixels
+    colour = colorize(page, Dyer((0.0, 0.0)), red, result="multiply").pixels
     assert colour[48, 48, 3] == 255 and colour[2, 2, 3] < 12
 
 
@@ -307,7 +307,7 @@ def test_outside_of_the_mask_a_layer_of_colour_is_clear() -> None:
     mask = np.zeros((96, 96, 1), np.uint8)
     mask[:, :40] = 255
     for output in ("color", "multiply"):
-        made = colorize(circle(), masks={"mask": mask}, output=output).pixels
+        made = colorize(circle(), masks={"mask": mask}, result=output).pixels
         assert (made[:, 40:] == 0).all() and made[:, :40, 3].any()
 
 
@@ -322,7 +322,7 @@ def test_line_art_is_told_of_the_other_result() -> None:
     page = circle(96, 0)
     page[page == 180] = 255
     assert any("Multiply" in note for note in colorize(page).result.report.notes)
-    assert not colorize(page, output="multiply").result.report.notes
+    assert not colorize(page, result="multiply").result.report.notes
 
 
 def test_saturation_scales_the_models_colours_alone() -> None:
@@ -348,7 +348,7 @@ def test_a_coloured_page_is_left_as_it_is() -> None:
     made = colorize(coloured())
     assert (made.pixels == coloured()).all()
     assert any("Recolour" in note for note in made.result.report.notes)
-    assert not colorize(coloured(), output="color").pixels.any()
+    assert not colorize(coloured(), result="color").pixels.any()
 
 
 def test_a_coloured_page_is_recoloured_if_asked() -> None:

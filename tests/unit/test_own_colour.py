@@ -100,7 +100,7 @@ def test_a_stroke_on_line_art_colours_its_area_and_stays_inside_the_outline() ->
         page[ring] = 20
     hints = np.zeros((side, side, 4), np.uint8)
     hints[90:96, 50:70] = (200, 40, 40, 255)
-    made = LABORATORY.run(page, "colorize", masks={"hints": hints}, model=ART, output="multiply").pixels
+    made = LABORATORY.run(page, "colorize", masks={"hints": hints}, model=ART, result="multiply").pixels
     colour = made[..., :3].astype(int)
     red = colour[..., 0] - colour[..., 1:].max(2)
     inside, other = np.hypot(y - 100, x - 60) < 31, np.hypot(y - 100, x - 140) < 31

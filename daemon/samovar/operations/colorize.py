@@ -29,7 +29,7 @@ class Params:
         1.0, title="Saturation", help="How strong the colours are; not those of strokes", minimum=0.0, maximum=3.0,
         step=0.05,
     )  # fmt: skip
-    output: str = param(
+    result: str = param(
         PICTURE,
         title="Result",
         help="The coloured picture, or only its colour, to be laid over what is there",

@@ -45,7 +45,7 @@ def run(
     memory = allocate(like.size_bytes)
     target = layer.array(memory, like)
     mask = layer.mask_over(job, way.raster, scope, frames)
-    if params.output == PICTURE:
+    if params.result == PICTURE:
         _spread(cut(way.source, scope), way.raster, target)
     else:
         target[...] = 0
@@ -59,7 +59,7 @@ def run(
 
 
 def _result(raster: Raster, scope: Box, params: Params) -> Raster:
-    channels = 4 if params.output != PICTURE or has_alpha(raster) else 3
+    channels = 4 if params.result != PICTURE or has_alpha(raster) else 3
     return dataclasses.replace(
         raster, height=scope.height, width=scope.width, x=raster.x + scope.left, y=raster.y + scope.top, frame=0,
         channels=channels,
@@ -117,14 +117,14 @@ def _piece(
     rows, columns = box.within(seen)
     image, light, level, fill = (each[:, :, rows, columns] for each in (image, light, level, fill))
     alpha = None if alpha is None else alpha[:, :, rows, columns]
-    if params.output == PICTURE:
+    if params.result == PICTURE:
         colour = lab.image(light, fill, level)
         if raster.dtype not in LEVELS:
             colour += image - image.clamp(0, 1)
         layer.overwrite(target, like, colour, alpha, mask)
         return
     opacity = torch.ones_like(light) if alpha is None else alpha
-    if params.output == COLOR:
+    if params.result == COLOR:
         colour = lab.image(lab.light_of(level.clamp(DARKEST, BRIGHTEST)), fill)
     else:
         colour = lab.image(lab.light_of(fill[:, 2:]), fill[:, :2])

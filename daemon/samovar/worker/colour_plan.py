@@ -72,14 +72,14 @@ def plan(way: Way, params: Params, frames: Sequence[memoryview]) -> Plan | None:
         job.notes.append("it has colours already and was left as it is; ask for Recolour to change them")
         return None
     strokes = _strokes(way, frames, depth)
-    if params.output != MULTIPLY and float((lightness > NEARLY_WHITE).float().mean()) > MOSTLY:
+    if params.result != MULTIPLY and float((lightness > NEARLY_WHITE).float().mean()) > MOSTLY:
         job.notes.append("most of it is white, which stays white: for line art, choose the result for mode Multiply")
     reach = None if strokes is None else strokes.reach(lightness, wrap)
     chroma = _seen(job, params.model, lightness, strokes, reach, wrap) * params.saturation
-    if params.keep_white and params.output != MULTIPLY:
+    if params.keep_white and params.result != MULTIPLY:
         chroma = chroma * _inked(lightness)
     fill = chroma if reach is None else torch.lerp(chroma, reach.chroma, reach.share)
-    if params.output == MULTIPLY:
+    if params.result == MULTIPLY:
         fill = torch.cat((fill, _areas(chroma, reach)), 1)
     return Plan(fill, lightness, depth)
 

@@ -21,7 +21,7 @@ pytestmark = [untrained, pytest.mark.editor, pytest.mark.slow]
 
 MODEL = "samovar/art-colour"
 NAME = f"Colorize ({MODEL})"
-SET = {"model": MODEL, "saturation": 1.0, "output": "picture", "keep_white": False, "recolour": False}
+SET = {"model": MODEL, "saturation": 1.0, "result": "picture", "keep_white": False, "recolour": False}
 WIDTH, HEIGHT = 60, 44
 
 
@@ -53,8 +53,8 @@ def page(gimp: RemoteGimp, base: str = "RGB") -> tuple[int, int]:
 
 def test_it_is_among_the_colours_and_takes_a_layer_of_strokes(gimp: RemoteGimp) -> None:
     arguments = gimp.procedures()["plug-in-samovar-colorize"]
-    assert {"model", "saturation", "output", "keep-white", "recolour", "hints", "scope"} <= set(arguments)
-    assert arguments["output"]["choices"] == ["picture", "color", "multiply"]
+    assert {"model", "saturation", "result", "keep-white", "recolour", "hints", "scope"} <= set(arguments)
+    assert arguments["result"]["choices"] == ["picture", "color", "multiply"]
     assert gimp.menus("colorize") == ["<Image>/Colors"] and gimp.menus("denoise") == ["<Image>/Filters/Enhance"]
 
 
@@ -94,7 +94,7 @@ def test_strokes_on_the_layer_itself_are_refused(linked: RemoteGimp) -> None:
 def test_a_layer_of_colour_lies_over_the_untouched_source(linked: RemoteGimp, output: str, mode: str) -> None:
     image, layer = page(linked)
     before = linked.visible(image, "R'G'B' u8")
-    status, message, _ = linked.samovar("colorize", image, [layer], **{**SET, "output": output})
+    status, message, _ = linked.samovar("colorize", image, [layer], **{**SET, "result": output})
     assert status == "SUCCESS", message
     new, old = linked.state(image)["layers"]
     assert linked.mode(new["id"]) == mode and old["visible"] and linked.mode(old["id"]) == "NORMAL"

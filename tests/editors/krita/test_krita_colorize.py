@@ -43,7 +43,7 @@ def saved(play: Play, name: str) -> np.ndarray:
 
 def test_the_docker_offers_the_layers_that_strokes_may_be_on(facts: dict[str, Any]) -> None:
     assert facts["operation"] == "colorize" and facts["shown"] and not facts["hidden"]
-    assert facts["parameters"] == ["model", "saturation", "output", "keep_white", "recolour"]
+    assert facts["parameters"] == ["model", "saturation", "result", "keep_white", "recolour"]
     assert facts["guides"] == ["None", "strokes", "Background"]
 
 

@@ -86,7 +86,7 @@ def scenario(test):
     # --- as layers of colour
     facts["blending"] = []
     for output in ("color", "multiply"):
-        yield from run(output=output)
+        yield from run(result=output)
         made = layers()[2]
         facts["blending"].append([made.name(), made.blendingMode(), source.visible()])
         test.save(f"{output}.bin", document.pixelData(0, 0, SIDE, SIDE))
@@ -111,7 +111,7 @@ def scenario(test):
     krita.action("samovar_colorize").trigger()
     source.setColorSpace("GRAYA", "U16", "Gray-D50-elle-V2-srgbtrc.icc")
     yield 800
-    yield from run(output="picture")
+    yield from run(result="picture")
     made = layers()[2]
     facts["gray_layer"] = [made.name(), made.colorModel(), made.colorDepth()]
     test.save("gray_layer.bin", document.pixelData(0, 0, SIDE, SIDE))

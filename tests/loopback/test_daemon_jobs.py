@@ -88,7 +88,8 @@ def test_the_report_says_where_the_time_went(daemon: Daemon) -> None:
     for seconds in (first, second):
         assert 0.1 <= seconds.compute < 0.5
         assert seconds.total == pytest.approx(
-            seconds.queue + seconds.load + seconds.transfer + seconds.compute, abs=0.02
+            seconds.queue + seconds.load + seconds.transfer + seconds.compute,
+            abs=0.1,  # two processes' clocks, busy
         )
     wait_until(lambda: daemon.log.count(" identity 3x2 ") == 2)
 

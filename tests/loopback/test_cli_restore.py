@@ -64,7 +64,7 @@ def at_work(noisy: Path, output: Path, *options: object) -> Iterator[tuple[subpr
     process = subprocess.Popen(
         command("restore", noisy, "-o", output, "--seconds", "600", "--method", "classic", *options),
         env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # background jobs ignore it
     )  # fmt: skip
     try:
         end = time.monotonic() + PATIENCE_SECONDS

@@ -12,7 +12,8 @@ demo: $(VENV)/.samovar
 
 test: $(VENV)/.tests editors lint
 	$(VENV)/bin/python -m pytest --ignore tests/editors
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile tests/editors
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not alone" tests/editors
+	$(VENV)/bin/python -m pytest -m alone tests/editors
 
 unit: $(VENV)/.tests
 	$(VENV)/bin/python -m pytest -m "not slow" tests/unit tests/contract

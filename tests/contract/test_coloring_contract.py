@@ -36,7 +36,7 @@ untrained = pytest.mark.skipif(
 pytestmark = [untrained, pytest.mark.slow, pytest.mark.timeout(600)]
 every = pytest.mark.parametrize("output", OUTPUTS)
 held = settings(
-    max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck),
+    max_examples=8, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck),
     phases=[Phase.generate],
 )  # fmt: skip
 sides = st.sampled_from([1, 2, 3, 17, 33, 70])

@@ -17,7 +17,7 @@ from remote_gimp import RemoteGimp, daemon_jobs, wait_for
 
 from samovar_link.messages import Limits
 
-pytestmark = [pytest.mark.editor, pytest.mark.slow]
+pytestmark = [pytest.mark.editor, pytest.mark.alone, pytest.mark.slow]
 
 
 @pytest.fixture

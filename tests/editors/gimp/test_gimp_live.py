@@ -17,7 +17,7 @@ from remote_gimp import RemoteGimp, daemon_jobs, plain_client, wait_for
 
 from samovar_link import Raster
 
-pytestmark = [pytest.mark.editor, pytest.mark.slow]
+pytestmark = [pytest.mark.editor, pytest.mark.alone, pytest.mark.slow]
 
 FAST = "waifu2x/upconv7-art"
 RGBA = "R'G'B'A u8"

@@ -10,7 +10,7 @@ import pytest
 from desk import Desk
 from remote_gimp import daemon_jobs, daemon_status, wait_for
 
-pytestmark = [pytest.mark.editor, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.editor, pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(300)]
 
 NAME = "Restore (deep-image-prior/fast)"
 SIDE = 256

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from harness import Krita, Play
 
-pytestmark = [pytest.mark.editor, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.editor, pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(900)]
 
 SIDE = 256  # as in scenarios/restore.py
 

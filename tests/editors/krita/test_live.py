@@ -15,7 +15,7 @@ from harness import Krita, Play
 from samovar_link import Client
 from samovar_link.messages import Done, Raster, Run
 
-pytestmark = [pytest.mark.editor, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.editor, pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(600)]
 
 LEFT, TOP, WIDTH, HEIGHT = 13, 17, 460, 280  # these as in scenarios/live.py
 NAME = "Upscale (waifu2x/upconv7-art)"

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from harness import Krita
 
-pytestmark = [pytest.mark.editor, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.editor, pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(600)]
 
 SOON_SECONDS = 2.0
 

@@ -15,7 +15,8 @@ LEAST = 0.15
 REACH = (0.2, 0.6)
 """Geodesic distance up to which a stroke says all, and from where on it says nothing."""
 HEARD = (0.8, 3.0)
-"""The same for what a network makes of strokes, beside what it says without them."""
+"""The same for what a network makes of strokes, beside what it says without them. Both were chosen by PSNR of ab on
+pictures with ten strokes: docs/colorize.md."""
 
 
 @dataclass(frozen=True)

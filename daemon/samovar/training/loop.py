@@ -29,6 +29,8 @@ MEMORY = 0.999
 """Of the mean of the weights, from step to step."""
 ASIDE_SECONDS = 120.0
 SEEDS_APART = 1_000_003
+"""Times the seed plus a step's number is the step's own seed, so that it does not matter where a training was broken off.
+"""
 CLIP = 1.0
 """Largest norm of a gradient."""
 
@@ -118,9 +120,7 @@ class Training:
     def _make(self) -> None:
         for group in self._adam.param_groups:
             group["lr"] = self._rate()
-        torch.manual_seed(
-            self.settings.seed * SEEDS_APART + self.step
-        )  # of what is left out: the step's number decides
+        torch.manual_seed(self.settings.seed * SEEDS_APART + self.step)  # decides what dropout leaves out
         with torch.autocast("cpu", torch.bfloat16, enabled=self._low):
             loss = self.task.loss(self.step, self.settings.batch)
         self._adam.zero_grad()

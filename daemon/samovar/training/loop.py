@@ -29,8 +29,7 @@ MEMORY = 0.999
 """Of the mean of the weights, from step to step."""
 ASIDE_SECONDS = 120.0
 SEEDS_APART = 1_000_003
-"""Times the seed plus a step's number is the step's own seed, so that it does not matter where a training was broken off.
-"""
+"""Times the seed, plus a step's number, is the step's own seed: where a training was broken off does not matter."""
 CLIP = 1.0
 """Largest norm of a gradient."""
 

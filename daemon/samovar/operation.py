@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from samovar_link.errors import BadRequest
 from samovar_link.messages import Choice, OperationInfo, ParameterInfo, Run, Value
-from samovar_link.request import MASK, fills, resizes
+from samovar_link.request import MASK, fills, resizes, samples
 
 if TYPE_CHECKING:
     from samovar.card import Catalogue, ModelCard
@@ -101,7 +101,7 @@ class Operation:
     weights : (params, catalogue) -> the (model, variant) pairs that a run applies, to have them loaded beforehand
     own_way : the function sees to pixels, masks and pieces itself: (way: Way, scope: Box, frames, allocate) -> (rasters
         by role, pixels)
-    live, whole, colours, menu : see `OperationInfo`
+    live, whole, colours, menu, seamless : see `OperationInfo`
     guides : roles of pictures drawn on transparency, beside the layer, that a client may leave out
     """
 
@@ -123,6 +123,7 @@ class Operation:
     whole: bool = False
     colours: bool = False
     menu: str = "enhance"
+    seamless: bool = False
     guides: tuple[str, ...] = ()
 
     @property
@@ -142,6 +143,7 @@ class Operation:
             self.id, self.title, self.help, self.roles, _parameters(self.params),
             resizes=self._always_resizes, hidden=self.hidden, optional_roles=self.optional_roles,
             random=self.random, live=self.live, whole=self.whole, colours=self.colours, menu=self.menu,
+            seamless=self.seamless,
         )  # fmt: skip
 
     def parse(self, values: Mapping[str, Value], models: Iterable[str]) -> Any:
@@ -239,7 +241,7 @@ class Registry:
         info = found.info()
         if MASK not in run.images and fills(info, run.parameters):
             raise BadRequest.field(f"{run.operation} images", sorted(run.images), f"{', '.join(found.roles)}, {MASK}")
-        if MASK in run.images and resizes(info, run.parameters):
+        if MASK in run.images and resizes(info, run.parameters) and not samples(info, run.parameters):
             raise BadRequest.field(
                 f"{run.operation} images", sorted(run.images), f"{', '.join(found.roles)}: the result has another size"
             )

@@ -42,7 +42,7 @@ from .samovar_link.messages import (
     Run,
     Value,
 )  # fmt: skip
-from .samovar_link.request import MASK, blend, fills, guides, resizes, seed, without_seed
+from .samovar_link.request import MASK, blend, fills, guides, resizes, seed, own_parameters
 from .session import OFF, Session
 from .session import READY as SESSION_READY
 from .steps import HELD, REST, Steps
@@ -79,7 +79,7 @@ class Request:
     @property
     def sent(self) -> dict[str, Value]:
         """The parameters as they travel."""
-        sent: dict[str, Value] = without_seed(self.parameters)
+        sent: dict[str, Value] = own_parameters(self.parameters)
         return sent
 
     @property

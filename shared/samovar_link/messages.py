@@ -102,6 +102,8 @@ class Choice(_Record):
 
     resizes, fills : with it the result has another size than the layer, or is made anew where the role "mask" says:
         that picture is then needed, or not taken
+    samples : with it the role "mask", if it comes, says what of the layer is the sample; the result, which `resizes`,
+        is a layer of its own. The parameters "width" and "height" are its size, 0 that of the layer
     blend : how the result, which is then no picture by itself, is to be laid over the layer: "color" (hue and chroma of
         the upper, lightness of the lower) or "multiply"; "" where it takes the layer's place
     """
@@ -111,6 +113,7 @@ class Choice(_Record):
     resizes: bool = False
     fills: bool = False
     blend: str = ""
+    samples: bool = False
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -146,7 +149,8 @@ class OperationInfo(_Record):
         for it with the priority "batch", so that it makes room for what takes a moment, and with `keep_result`
     whole : all of the layer decides what becomes of a part: send all of it, and the part as `Run.region`
     colours : the result has colours, also that of a gray layer: RGB for gray, RGBA for gray with alpha
-    menu : what it is akin to: "enhance", "colors"
+    menu : what it is akin to: "enhance", "colors", "render"
+    seamless : results that repeat are what it is for: ask for `Run.wrap_x` and `wrap_y` beside its parameters
     """
 
     id: str
@@ -162,6 +166,7 @@ class OperationInfo(_Record):
     whole: bool = False
     colours: bool = False
     menu: str = "enhance"
+    seamless: bool = False
 
 
 @dataclass(frozen=True, eq=False, repr=False)

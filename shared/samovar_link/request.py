@@ -16,6 +16,10 @@ MASK = "mask"
 SEED = ParameterInfo("seed", "int", 0, "Seed", "Another number, another result", minimum=0, maximum=2**31 - 1)
 """`Run.seed`, as a dialog shows it beside an operation's own parameters."""
 
+TILE_X = ParameterInfo("tile_x", "bool", True, "Tile X", "Repeats from left to right without a seam")
+TILE_Y = ParameterInfo("tile_y", "bool", True, "Tile Y", "Repeats from top to bottom without a seam")
+"""`Run.wrap_x` and `Run.wrap_y`, likewise."""
+
 LEAST_MARGIN, MOST_MARGIN = 4, 128
 CONTEXT, LEAST_CONTEXT, MOST_CONTEXT = 2 / 3, 128, 1024
 """Of the longer side of what is selected; pixels."""
@@ -43,6 +47,21 @@ def resizes(operation: OperationInfo, values: Mapping[str, Value]) -> bool:
     return operation.resizes or any(choice.resizes for choice in _chosen(operation, values))
 
 
+def samples(operation: OperationInfo, values: Mapping[str, Value]) -> bool:
+    """Whether what is selected is the sample that something new is grown from, see `Choice.samples`."""
+    return any(choice.samples for choice in _chosen(operation, values))
+
+
+def may_sample(operation: OperationInfo) -> bool:
+    """Whether it does with some values."""
+    return any(each.samples for info in operation.parameters for each in info.choices)
+
+
+def grown_size(values: Mapping[str, Value], width: int, height: int) -> tuple[int, int]:
+    """(width, height) of what is grown from a sample of the given size."""
+    return int(_number(values, "width")) or width, int(_number(values, "height")) or height
+
+
 def blend(operation: OperationInfo, values: Mapping[str, Value]) -> str:
     """How the result is to be laid over the layer, see `Choice.blend`; "" where it takes its place."""
     return next((choice.blend for choice in _chosen(operation, values) if choice.blend), "")
@@ -60,17 +79,27 @@ def _chosen(operation: OperationInfo, values: Mapping[str, Value]) -> list[Choic
 
 def parameters(operation: OperationInfo) -> tuple[ParameterInfo, ...]:
     """What a dialog shows."""
-    return (*operation.parameters, SEED) if operation.random else operation.parameters
+    tiling = (TILE_X, TILE_Y) if operation.seamless else ()
+    return (*operation.parameters, *tiling, *((SEED,) if operation.random else ()))
 
 
-def without_seed(values: Mapping[str, Value]) -> dict[str, Value]:
-    """The parameters as they travel."""
-    return {name: value for name, value in values.items() if name != SEED.name}
+def own_parameters(values: Mapping[str, Value]) -> dict[str, Value]:
+    """The parameters as they travel, without what has fields of its own in `Run`."""
+    beside = (SEED.name, TILE_X.name, TILE_Y.name)
+    return {name: value for name, value in values.items() if name not in beside}
 
 
 def seed(values: Mapping[str, Value]) -> int:
     found = values.get(SEED.name, 0)
     return found if isinstance(found, int) else 0
+
+
+def wrap_x(values: Mapping[str, Value]) -> bool:
+    return bool(values.get(TILE_X.name, False))
+
+
+def wrap_y(values: Mapping[str, Value]) -> bool:
+    return bool(values.get(TILE_Y.name, False))
 
 
 def margin(values: Mapping[str, Value], width: int, height: int) -> int:

@@ -82,6 +82,24 @@ class ColourNetwork(WholeNetwork):
     hints: bool = False
 
 
+class FeatureNetwork(WholeNetwork):
+    """A network that is asked what its layers answer, for the statistics of a texture.
+
+    steps : pixels from one position of a layer to the next, by layer
+    around : pixels that any of the layers looks around itself, a multiple of each step
+    working_side : of a part of a picture that it is shown
+    """
+
+    steps: tuple[int, ...] = ()
+    around: int = 0
+    working_side: int = 512
+
+    def answers(self, picture: Tensor) -> Sequence[Tensor]:
+        """(1, 3, h, w) float32, 0..1, sRGB-encoded -> (1, C, h / step, w / step) for each layer, none below 0; gradients
+        go back to the picture"""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class Pooling:
     """A place where a network takes means over the whole picture.

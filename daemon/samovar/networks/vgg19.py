@@ -14,18 +14,22 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from samovar.networks import Network, WholeNetwork
+from samovar.networks import FeatureNetwork, Network
 
 WIDTHS = ((64,) * 2, (128,) * 2, (256,) * 4, (512,) * 4, (512,) * 4)
 """Filters of the convolutions, block by block; each block ends in a pooling, which halves."""
+TEXTURE = ("relu1_1", "pool1", "pool2", "pool3", "pool4")
+"""Layers by which Gatys knows a texture. His first is called conv1_1, but cut off at 0 in place."""
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's pictures, in R, G and B."""
 
 
-class VGG19(WholeNetwork):
+class VGG19(FeatureNetwork):
     """features : numbered as published, so that number n is the layer LAYERS[n]"""
 
     aside = ("classifier.",)
+    steps = (1, 2, 4, 8, 16)
+    around = 80
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,6 +55,10 @@ class VGG19(WholeNetwork):
             if name in layers:
                 answers[name] = x
         return [answers[each] for each in layers]
+
+    def answers(self, picture: Tensor) -> list[Tensor]:
+        """What Gatys's layers answer, with means for poolings."""
+        return self(picture, TEXTURE, average_pooling=True)
 
 
 def _names() -> Iterator[str]:

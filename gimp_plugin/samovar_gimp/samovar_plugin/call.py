@@ -73,7 +73,7 @@ class Call:
 
     def _sent(self, config: Gimp.ProcedureConfig) -> dict[str, Value]:
         """The parameters as they travel."""
-        return request.without_seed(arguments.values(config, self.operation))
+        return request.own_parameters(arguments.values(config, self.operation))
 
     def _fetch_missing(self, parameters: dict[str, Value], meter: Meter) -> None:
         """Have the model that is asked for, if the user agrees to fetch it."""
@@ -219,7 +219,7 @@ class Call:
                 images[guide[0]] = replace(drawn, frame=len(frames))
                 frames.append(strokes)
             run = Run(
-                secrets.token_hex(16), self.operation.id, parameters=request.without_seed(parameters),
+                secrets.token_hex(16), self.operation.id, parameters=request.own_parameters(parameters),
                 seed=request.seed(parameters), images=images, region=source.region,
                 stream=shown is not None, viewport=None if shown is None else shown.on_canvas,
             )  # fmt: skip

@@ -1,0 +1,175 @@
+"""A texture grown from a sample: woven from pieces of it, then drawn towards what features answer to it.
+
+From noise instead, level by level: what is large is decided while the picture is small. From something woven there is
+but one level, the full size: what is large is decided already.
+
+At the end each channel gets the values of the sample, in the order that they have come to be in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from samovar.patches.grid import Wrap
+from samovar.texture.features import Features, halved
+from samovar.texture.fit import Bounded, Fit, Over
+from samovar.texture.statistics import Gram, Sliced
+
+LEAST_SIDE = 48
+"""Of the smallest picture that noise is made a texture at."""
+SHARES = (0.1, 0.2, 0.7)
+"""Of the time, for the levels from noise on, the last ones of these."""
+FINE = 0.1
+"""Of the noise at the next level, that what came of it before gets."""
+ROUND = 40
+"""Steps with the same directions, where they are drawn."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """picture : (1, C, h, w); alpha : its last channel is; usable : (1, 1, h, w) of 0 and 1, what of it counts"""
+
+    picture: Tensor
+    alpha: bool
+    usable: Tensor
+
+    def halved(self) -> Sample:
+        return Sample(halved(self.picture), self.alpha, (halved(self.usable) > 0.999).float())
+
+    @property
+    def values(self) -> Tensor:
+        """Of what counts: (C, n)"""
+        return self.picture[0].flatten(1)[:, self.usable.flatten() > 0]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to grow.
+
+    features : by which the texture is known; sliced : by which of their statistics
+    levels : sizes, each half the last, that it goes through
+    iterations : at each of them, at most
+    fixed : (1, 1, H, W) of 0 and 1, pixels that stay as they are; None: there are none
+    """
+
+    features: Features
+    sliced: bool
+    wrap: Wrap
+    levels: int
+    iterations: int
+    fixed: Tensor | None = None
+
+
+class Watch(Protocol):
+    """Who waits for it."""
+
+    def check(self) -> None:
+        """Called often; may raise to stop."""
+
+    def stepped(self, picture: Callable[[], Tensor]) -> None:
+        """Called after each evaluation; `picture` gives what there is by then, in its full size."""
+
+    def is_over(self, share: float) -> bool:
+        """Whether so much of the time is spent."""
+
+    def is_content(self) -> bool:
+        """Whether what there is is good enough."""
+
+
+def grow(sample: Sample, start: Tensor, plan: Plan, generator: torch.Generator, watch: Watch) -> Tensor:
+    """The picture, (1, C, H, W), that comes of `start`."""
+    samples, starts = [sample], [start]
+    while len(starts) < plan.levels and min(*starts[-1].shape[-2:], *samples[-1].picture.shape[-2:]) >= 2 * LEAST_SIDE:
+        smaller = samples[-1].halved()
+        if not bool(smaller.usable.any()):
+            break
+        samples.append(smaller)
+        starts.append(halved(starts[-1], plan.wrap))
+    shares = _shares(len(starts))
+    picture = starts[-1]
+    for number, index in enumerate(reversed(range(len(starts)))):
+        if number:
+            picture = _finer(picture, starts[index])
+        fixed = plan.fixed if not index else None
+        picture = _fitted(picture, samples[index], fixed, plan, generator, watch, sum(shares[: number + 1]), start)
+        if watch.is_content():
+            break
+    picture = _enlarged(picture, start)
+    return matched(picture, sample.values) if plan.fixed is None else picture
+
+
+def _fitted(
+    picture: Tensor, sample: Sample, fixed: Tensor | None, plan: Plan, generator: torch.Generator, watch: Watch,
+    until: float, full: Tensor,
+) -> Tensor:  # fmt: skip
+    """At one size. until : share of the time that is spent by then; full : a picture of the full size"""
+    values = sample.values
+    low, high = (each.view(1, -1, 1, 1).expand_as(picture) for each in (values.amin(1), values.amax(1)))
+    if fixed is not None:
+        low, high = (torch.where(fixed > 0, picture, each) for each in (low, high))
+    picture = torch.minimum(torch.maximum(picture, low), high)
+    kind = Sliced if plan.sliced else Gram
+    statistics = kind(plan.features, sample.picture, sample.alpha, sample.usable, watch.check)
+
+    def watched(fit: Fit) -> bool:
+        watch.stepped(lambda: _enlarged(fit.picture, full))
+        return watch.is_content() or watch.is_over(until)
+
+    left = plan.iterations
+    while left > 0:
+        statistics.renew(generator)
+        fit = Fit(Bounded(picture, low, high), lambda each: statistics.loss(each, plan.wrap), watched)
+        steps = min(left, ROUND) if plan.sliced else left
+        left -= steps
+        try:
+            if fit.run(steps):
+                left = 0
+        except Over:
+            left = 0
+        picture = fit.picture
+    return picture
+
+
+def _enlarged(picture: Tensor, full: Tensor) -> Tensor:
+    size = full.shape[-2:]
+    return picture if picture.shape[-2:] == size else functional.interpolate(picture, size, mode="bilinear")
+
+
+def _finer(picture: Tensor, noise: Tensor) -> Tensor:
+    """At the next level; with a little of what that began with, for what is fine to come of."""
+    return _enlarged(picture, noise) + FINE * (noise - noise.mean((2, 3), keepdim=True))
+
+
+def _shares(levels: int) -> list[float]:
+    shares = [SHARES[0]] * max(0, levels - len(SHARES)) + list(SHARES[-levels:])
+    return [each / sum(shares) for each in shares]
+
+
+def noise(sample: Sample, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Of the sample's mean and deviation: (1, C, H, W)"""
+    values = sample.values
+    drawn = torch.randn(1, len(values), *size, generator=generator)
+    mean, deviation = (each.view(1, -1, 1, 1) for each in (values.mean(1), values.std(1, correction=0)))
+    return (mean + deviation * drawn).clamp(
+        values.amin(1).view(1, -1, 1, 1), values.amax(1).view(1, -1, 1, 1)
+    )
+
+
+def matched(picture: Tensor, values: Tensor) -> Tensor:
+    """Each channel with the values of the sample, (C, n), in its own order: (1, C, H, W)"""
+    found = torch.empty_like(picture)
+    for channel, plane in enumerate(picture[0]):
+        order = plane.flatten().argsort(stable=True)
+        ordered = values[channel].sort().values
+        at = torch.linspace(0, len(ordered) - 1, len(order), dtype=torch.float64)
+        below = at.floor().long()
+        above = (below + 1).clamp(max=len(ordered) - 1)
+        wanted = torch.lerp(ordered[below], ordered[above], (at - below).to(ordered))
+        found[0, channel].view(-1)[order] = wanted
+    return found

@@ -20,6 +20,12 @@ TILE_X = ParameterInfo("tile_x", "bool", True, "Tile X", "Repeats from left to r
 TILE_Y = ParameterInfo("tile_y", "bool", True, "Tile Y", "Repeats from top to bottom without a seam")
 """`Run.wrap_x` and `Run.wrap_y`, likewise."""
 
+SCALE = "scale"
+"""The parameter by which an operation resizes."""
+
+GROWN = ("width", "height")
+"""Those that say how large something is that is grown from a sample."""
+
 LEAST_MARGIN, MOST_MARGIN = 4, 128
 CONTEXT, LEAST_CONTEXT, MOST_CONTEXT = 2 / 3, 128, 1024
 """Of the longer side of what is selected; pixels."""
@@ -59,7 +65,18 @@ def may_sample(operation: OperationInfo) -> bool:
 
 def grown_size(values: Mapping[str, Value], width: int, height: int) -> tuple[int, int]:
     """(width, height) of what is grown from a sample of the given size."""
-    return int(_number(values, "width")) or width, int(_number(values, "height")) or height
+    wide, high = (int(_number(values, name)) for name in GROWN)
+    return wide or width, high or height
+
+
+def idle(operation: OperationInfo, values: Mapping[str, Value]) -> frozenset[str]:
+    """Names of parameters that mean nothing with these values."""
+    found: set[str] = set()
+    if may_resize(operation) and not resizes(operation, values):
+        found |= {SCALE}
+    if may_sample(operation) and not samples(operation, values):
+        found |= {*GROWN, TILE_X.name, TILE_Y.name}
+    return frozenset(found)
 
 
 def blend(operation: OperationInfo, values: Mapping[str, Value]) -> str:
@@ -100,6 +117,13 @@ def wrap_x(values: Mapping[str, Value]) -> bool:
 
 def wrap_y(values: Mapping[str, Value]) -> bool:
     return bool(values.get(TILE_Y.name, False))
+
+
+def wraps(operation: OperationInfo, values: Mapping[str, Value]) -> tuple[bool, bool]:
+    """`Run.wrap_x` and `Run.wrap_y`. Only of what is grown: of a filling, part of a layer is sent, whose edges meet
+    nothing."""
+    grown = samples(operation, values)
+    return grown and wrap_x(values), grown and wrap_y(values)
 
 
 def margin(values: Mapping[str, Value], width: int, height: int) -> int:

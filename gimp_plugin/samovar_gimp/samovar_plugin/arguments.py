@@ -15,8 +15,8 @@ from samovar_link.messages import ModelInfo, OperationInfo, ParameterInfo, Value
 from .offer import canonical
 
 SCOPE = "scope"
-FACTOR = "scale"
-"""The parameter by which an operation resizes; the canvas follows it, whatever rounding did to the layer."""
+FACTOR = request.SCALE
+"""The canvas follows it, whatever rounding did to the layer."""
 
 IMAGE, LAYER, SELECTION = "image", "layer", "selection"
 
@@ -46,6 +46,13 @@ _BOTH = {
     IMAGE: ("Whole image", "The layer; where it is enlarged, the image with all its layers"),
 }
 """Of what does either, as it is set."""
+_SAMPLING = {
+    SELECTION: (
+        "Selection",
+        "What is selected is the sample, or the place to fill; all of the layer is the sample without a selection",
+    ),
+    LAYER: ("Layer", "All of the layer is the sample"),
+}
 
 
 def add(procedure: Gimp.Procedure, operation: OperationInfo, models: Iterable[ModelInfo]) -> None:
@@ -57,9 +64,15 @@ def add(procedure: Gimp.Procedure, operation: OperationInfo, models: Iterable[Mo
         adder.layer(role)
     if not has_scope(operation):
         return  # what is selected, and nothing else
-    offered = _RESIZING if operation.resizes else _BOTH if request.may_resize(operation) else _KEEPING
-    scopes = [(id, *texts) for id, texts in offered.items()]
+    scopes = [(id, *texts) for id, texts in _scopes(operation).items()]
     adder.choice(SCOPE, "Scope", "What is sent, and where the result goes", scopes, scopes[0][0])
+
+
+def _scopes(operation: OperationInfo) -> dict[str, tuple[str, str]]:
+    """Title and help of each that is offered."""
+    if request.may_sample(operation):
+        return _SAMPLING
+    return _RESIZING if operation.resizes else _BOTH if request.may_resize(operation) else _KEEPING
 
 
 def values(config: Gimp.ProcedureConfig, operation: OperationInfo) -> dict[str, Value]:

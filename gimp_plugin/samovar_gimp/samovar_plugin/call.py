@@ -20,7 +20,7 @@ from samovar_link.messages import BATCH, OperationInfo, Report, Value
 
 from . import arguments, job, live, offer, outcome
 from .meter import Meter, StatusBar, Stopped
-from .placing import Placing, place, place_in_copy, place_patches
+from .placing import OWN, Placing, place, place_apart, place_in_copy
 from .source import Source, Unsuitable, changed, choose, hole
 from .warming import Warming
 
@@ -103,6 +103,8 @@ class Call:
         parameters = arguments.values(config, self.operation)
         if request.fills(self.operation, parameters):
             return self._fill(source, parameters, meter)
+        if request.samples(self.operation, parameters):
+            return self._grow(source, parameters, meter)
         scope, resizes = arguments.scope(config, self.operation), request.resizes(self.operation, parameters)
         laid = request.blend(self.operation, parameters)
         covers = resizes or bool(laid) or source.hides_what_is_below
@@ -119,7 +121,7 @@ class Call:
             if meter.outlives_cancel and scope != arguments.IMAGE and live.shows(source):
                 factor = float(parameters.get(arguments.FACTOR, 1.0)) if resizes else 1.0
                 shown = stack.enter_context(self._live(source, scope, factor, mask))
-            result = self._work(source, parameters, blend, meter, shown, guide)
+            result = self._work(source, parameters, source.selection() if blend else None, meter, shown, guide)
             if result is None:
                 return Gimp.PDBStatusType.CANCEL
             if shown is not None:
@@ -149,7 +151,7 @@ class Call:
             shown = None
             if self.operation.live and meter.outlives_cancel and live.shows(source):
                 shown = stack.enter_context(self._live(source, arguments.SELECTION, 1.0, source.layer_mask()))
-            result = self._work(source, parameters, True, meter, shown)
+            result = self._work(source, parameters, source.selection(), meter, shown)
             if result is None:
                 return Gimp.PDBStatusType.CANCEL
             if shown is not None:
@@ -158,9 +160,28 @@ class Call:
             raster, name = done.images["image"], _layer_name(self.operation, done.report)
             results = [frames[each.frame] for role, each in done.images.items() if role != request.MASK]
             if covers:
-                place_patches(source, raster, results, name, changed(frames[done.images[request.MASK].frame]))
+                mask = changed(frames[done.images[request.MASK].frame])
+                place_apart(source, raster, results, name, arguments.LAYER, mask)
             else:
                 place_in_copy(source, raster, results, name)
+        Gimp.displays_flush()
+        return Gimp.PDBStatusType.SUCCESS
+
+    def _grow(self, source: Source, parameters: dict[str, Value], meter: Meter) -> Gimp.PDBStatusType:
+        """Make something new from what is selected: layers of their own, from the layer's corner on."""
+        with ExitStack() as stack:
+            shown = None
+            if self.operation.live and meter.outlives_cancel and live.shows(source):
+                shown = stack.enter_context(self._live(source, OWN, 1.0, None))
+            # What a layer mask hides is no more part of the sample than what is not selected.
+            result = self._work(source, parameters, source.mask(), meter, shown)
+            if result is None:
+                return Gimp.PDBStatusType.CANCEL
+            if shown is not None:
+                shown.end()
+            done, frames = result
+            raster, name = done.images["image"], _layer_name(self.operation, done.report)
+            place_apart(source, raster, [frames[each.frame] for each in done.images.values()], name, OWN)
         Gimp.displays_flush()
         return Gimp.PDBStatusType.SUCCESS
 
@@ -168,7 +189,10 @@ class Call:
         return request.MASK in self.operation.optional_roles and not request.resizes(self.operation, parameters)
 
     def _sees_around(self, parameters: dict[str, Value]) -> bool:
-        """Whether it computes a region: all do but those that only pass on what they got, which take no mask either."""
+        """Whether it computes a region: all do but what grows from a sample alone, and those that only pass on what
+        they got, which take no mask either."""
+        if request.samples(self.operation, parameters):
+            return False
         return request.resizes(self.operation, parameters) or self._takes_mask(parameters)
 
     def _foretell(self, image: Gimp.Image, drawables: list[Gimp.Drawable], config: Gimp.ProcedureConfig) -> str:
@@ -185,6 +209,9 @@ class Call:
         if not request.resizes(self.operation, parameters):
             part = "What is selected of the layer" if source.selected else "The whole layer"
             return f"{part}: {area.width} × {area.height} pixels"
+        if request.samples(self.operation, parameters):
+            width, height = request.grown_size(parameters, area.width, area.height)
+            return f"Sample of {area.width} × {area.height} pixels, a layer of {width} × {height}"
         factor = parameters.get(arguments.FACTOR, 1.0)
         whole = scope == arguments.IMAGE
         size = (image.get_width(), image.get_height()) if whole else (area.width, area.height)
@@ -192,12 +219,13 @@ class Call:
         return f"{size[0]} × {size[1]} to {width} × {height} pixels"
 
     def _work(
-        self, source: Source, parameters: dict[str, Value], blend: bool, meter: Meter, shown: live.Live | None,
+        self, source: Source, parameters: dict[str, Value], mask: bytes | None, meter: Meter, shown: live.Live | None,
         guide: tuple[str, Gimp.Layer] | None = None,
     ) -> tuple[Done, list[memoryview]] | None:  # fmt: skip
         """Let the daemon work; None if somebody cancelled the job there.
 
-        blend : let the result come back mixed with the layer's own pixels, as much as each is selected
+        mask : of the source's area, as it goes along: what is to be mixed with the layer's own pixels, to be filled,
+            or to be taken as a sample
         shown : where finished parts are shown
         guide : role and layer of strokes
         """
@@ -211,16 +239,22 @@ class Call:
             meter.say("reading the layer")
             raster, pixels = source.read()
             images, frames = {"image": raster}, [pixels]
-            if blend and (mask := source.selection()) is not None:
-                images["mask"] = source.selection_raster
+            if mask is not None:
+                images[request.MASK] = source.mask_raster
                 frames.append(mask)
             if guide is not None:
                 drawn, strokes = source.drawn(guide[1])
                 images[guide[0]] = replace(drawn, frame=len(frames))
                 frames.append(strokes)
+            if request.samples(self.operation, parameters):
+                # The result lies where the sample says it does: that is to be the layer's corner, also for who takes
+                # the job up some day.
+                x, y = source.layer_corner
+                images = {role: replace(each, x=x, y=y) for role, each in images.items()}
+            wrap_x, wrap_y = request.wraps(self.operation, parameters)
             run = Run(
                 secrets.token_hex(16), self.operation.id, parameters=request.own_parameters(parameters),
-                seed=request.seed(parameters), images=images, region=source.region,
+                seed=request.seed(parameters), images=images, region=source.region, wrap_x=wrap_x, wrap_y=wrap_y,
                 stream=shown is not None, viewport=None if shown is None else shown.on_canvas,
             )  # fmt: skip
             if self.operation.live:  # who has no window of ours can only be killed, and then means it

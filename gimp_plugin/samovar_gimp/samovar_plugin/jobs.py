@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 from gi.repository import Gegl, Gimp, GObject
 
-from samovar_link import Client, words
+from samovar_link import Client, request, words
 from samovar_link.errors import UnknownJob
 from samovar_link.messages import JobInfo, Progress, Status, StatusReport, Welcome
 
 from . import arguments, job, offer, outcome
 from .meter import Meter, StatusBar, Stopped
-from .placing import Placing, place
+from .placing import OWN, place_apart
 from .source import choose
 
 NAME = f"{offer.PREFIX}jobs"
@@ -76,8 +76,8 @@ class _Call:
         done, frames = ended
         raster = done.images["image"]
         name = f"{title} ({done.report.model})" if done.report.model else title
-        how = Placing(arguments.LAYER, name, 1.0, False, None, (raster.x, raster.y))
-        place(source, raster, frames[raster.frame], how)
+        results = [frames[each.frame] for role, each in done.images.items() if role != request.MASK]
+        place_apart(source, raster, results, name, OWN)
         Gimp.displays_flush()
         return Gimp.PDBStatusType.SUCCESS
 

@@ -23,7 +23,7 @@ from gi.repository import Gegl, Gimp
 from samovar_link.messages import Progress, Raster, Rectangle
 
 from .arguments import scaled
-from .placing import corner, empty, insert, write
+from .placing import OWN, corner, empty, insert, write
 from .source import MASK_FORMAT, Source, babl_name, locked, rectangle
 
 _WITH_ALPHA = {1: 2, 2: 2, 3: 4, 4: 4}
@@ -33,7 +33,7 @@ _WITH_ALPHA = {1: 2, 2: 2, 3: 4, 4: 4}
 class Live:
     """The layer of one job, as a context. It comes with the first part.
 
-    scope : of `arguments`, but not IMAGE: the canvas is scaled only once the result is there
+    scope : as of `Placing`, but not IMAGE: the canvas is scaled only once the result is there
     factor : by which the result is larger than the source's area
     mask : of the source's area, linear u16; None if all of it shows
     improves : the whole result comes again and again, better each time
@@ -68,6 +68,8 @@ class Live:
         GIMP tells nobody what its windows show, but it is not what lies beyond the canvas: three quarters of a layer
         that filled it and grew to twice its size.
         """
+        if self._scope == OWN:
+            return None  # no part of it comes of any one part of what is sent
         image, area, seen = self._source.image, self._source.area, self._source.seen
         whole = Raster(scaled(area.height, self._factor), scaled(area.width, self._factor), channels=4)
         x, y = corner(self._source, whole, self._scope)

@@ -5,6 +5,8 @@ written to.
 
 Of a layer that shows what is below it (transparent, blended, masked), a changed part cannot lie on top: both would
 show. There the new layer is a copy of all the source with the part in it, and the source is hidden.
+
+What is new and takes nothing's place lies where its raster says.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from samovar_link.messages import Raster, Rectangle
 from .arguments import IMAGE, scaled
 from .source import MASK_FORMAT, Source, babl_name, rectangle
 
+OWN = "own"
+"""A scope beside those of `arguments`: the result lies where its raster says."""
+
 _MODES = {"color": Gimp.LayerMode.LCH_COLOR, "multiply": Gimp.LayerMode.MULTIPLY}
 _LAYER_TYPES = {1: "GRAY_IMAGE", 2: "GRAYA_IMAGE", 3: "RGB_IMAGE", 4: "RGBA_IMAGE"}
 
@@ -27,11 +32,10 @@ _LAYER_TYPES = {1: "GRAY_IMAGE", 2: "GRAYA_IMAGE", 3: "RGB_IMAGE", 4: "RGBA_IMAG
 class Placing:
     """How to place a result.
 
-    scope : of `arguments`
+    scope : of `arguments`, or OWN
     factor : what the canvas is scaled by, if that is the scope
     hide : whether the source stops being shown
     mask : of the source's area, as it was when the work began; None if all of it shows
-    at : upper left corner in the image; None: where the scope says
     blend : how it is laid over the source, in the protocol's words; "": as the source itself is over what is below
     """
 
@@ -40,7 +44,6 @@ class Placing:
     factor: float
     hide: bool
     mask: bytes | None
-    at: tuple[int, int] | None = None
     blend: str = ""
 
 
@@ -60,7 +63,7 @@ def place(source: Source, raster: Raster, pixels: memoryview, how: Placing) -> G
             layer = _insert(source, how.name, raster.channels, raster.width, raster.height)
         elif (raster.width, raster.height) != (source.area.width, source.area.height):
             layer.scale(raster.width, raster.height, False)  # GIMP interpolates the mask
-        layer.set_offsets(*(how.at or corner(source, raster, how.scope)))
+        layer.set_offsets(*corner(source, raster, how.scope))
         write(layer, babl_name(raster), Rectangle(0, 0, raster.width, raster.height), pixels)
         if how.blend:
             layer.set_mode(_MODES[how.blend])
@@ -84,17 +87,23 @@ def place_in_copy(source: Source, raster: Raster, results: Sequence[memoryview],
     return layers[0]
 
 
-def place_patches(source: Source, raster: Raster, results: Sequence[memoryview], name: str, mask: bytes) -> Gimp.Layer:
-    """Put each result of the area's size into a layer of its own with a layer mask, and return the first one, which is
-    shown."""
+def place_apart(
+    source: Source, raster: Raster, results: Sequence[memoryview], name: str, scope: str, mask: bytes | None = None
+) -> Gimp.Layer:
+    """Put each result into a layer of its own, and return the first one, which is shown.
+
+    mask : for a layer mask, if the results have the area's size; None if all of them shows
+    """
     layers = []
     source.image.undo_group_start()
     try:
+        _make_room_for_colours(source.image, raster)
         for title, pixels in _titled(results, name):
             layer = _insert(source, title, raster.channels, raster.width, raster.height)
-            layer.set_offsets(*source.corner)
+            layer.set_offsets(*corner(source, raster, scope))
             write(layer, babl_name(raster), Rectangle(0, 0, raster.width, raster.height), pixels)
-            _add_mask(layer, source.area, mask)
+            if mask is not None:
+                _add_mask(layer, source.area, mask)
             layers.append(layer)
         _show_first(source.image, layers)
     finally:
@@ -166,7 +175,10 @@ def _add_mask(layer: Gimp.Layer, area: Rectangle, mask: bytes) -> None:
 
 
 def corner(source: Source, raster: Raster, scope: str) -> tuple[int, int]:
-    """Where the result goes: with the source if the canvas was scaled, else centred, as GIMP's Scale Layer does."""
+    """Where the result goes: with the source if the canvas was scaled, else centred, as GIMP's Scale Layer does; or
+    where it belongs by itself."""
+    if scope == OWN:
+        return raster.x, raster.y
     x, y = source.corner
     if scope == IMAGE:
         return x, y

@@ -12,7 +12,7 @@ from samovar_link.messages import OperationInfo, Welcome
 from . import arguments, doctor, jobs, offer
 from .call import Call
 
-_MENUS = {"enhance": "<Image>/Filters/Enhance", "colors": "<Image>/Colors"}
+_MENUS = {"enhance": "<Image>/Filters/Enhance", "colors": "<Image>/Colors", "render": "<Image>/Filters/Render"}
 
 
 class Samovar(Gimp.PlugIn):

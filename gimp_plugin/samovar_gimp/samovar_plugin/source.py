@@ -39,6 +39,12 @@ class Source:
         return x + self.area.x, y + self.area.y
 
     @property
+    def layer_corner(self) -> tuple[int, int]:
+        """That of the whole layer."""
+        _, x, y = self.layer.get_offsets()
+        return x, y
+
+    @property
     def region(self) -> Rectangle | None:
         """The area within what is seen; None if it is all of it."""
         area, seen = self.area, self.seen
@@ -65,8 +71,8 @@ class Source:
         return self._read(self.image.get_selection(), area, MASK_FORMAT)
 
     @property
-    def selection_raster(self) -> Raster:
-        """How `selection` lies in the image, as the second frame of a message."""
+    def mask_raster(self) -> Raster:
+        """How `selection` or `mask` lie in the image, as the second frame of a message."""
         x, y = self.corner
         return Raster(self.area.height, self.area.width, 1, "u16", x=x, y=y, frame=1)
 
@@ -122,7 +128,7 @@ def hole(image: Gimp.Image, drawables: list[Gimp.Drawable], values: Mapping[str,
     layer = _single_layer(drawables)
     whole = Rectangle(0, 0, layer.get_width(), layer.get_height())
     if not Gimp.Selection.bounds(image)[1]:
-        raise Unsuitable("Nothing is selected; select what is to be removed.")
+        raise Unsuitable("Nothing is selected; select what is to be filled.")
     overlaps, x, y, width, height = layer.mask_intersect()
     if not overlaps:
         raise Unsuitable("The selection does not touch the layer; select part of it.")

@@ -12,11 +12,14 @@ from remote_gimp import RemoteGimp
 from screen import Screen
 
 SIZE = (1600, 1000)
-ENHANCE_FROM_BELOW = 14
+ENHANCE_FROM_BELOW, RENDER_FROM_BELOW = 14, 4
+"""Places in the menu Filters."""
 STATUS_BAR_CANCEL = (1320, 982)
 """The button in the status bar of a window of that size, while a plug-in works."""
 FROM_BELOW = {"denoise": 8, "doctor": 7, "identity": 6, "jobs": 5, "inpaint": 4, "restore": 3, "upscale": 2}
 """Place of each operation in the menu, counted from below: above there is now and then one more."""
+RENDERS = {"texture": 2}
+"""Likewise, of those in Render."""
 
 
 class Desk:
@@ -47,8 +50,9 @@ class Desk:
         self.screen.press(self.window, *keys)
 
     def choose_filter(self, operation: str, picture: Path | None = None) -> None:
-        """Take that entry of Filters > Enhance."""
-        self.press("alt+r", *["Up"] * ENHANCE_FROM_BELOW, "Right", *["Up"] * FROM_BELOW[operation])
+        """Take that entry of Filters > Enhance, or Render."""
+        menu = RENDER_FROM_BELOW if operation in RENDERS else ENHANCE_FROM_BELOW
+        self.press("alt+r", *["Up"] * menu, "Right", *["Up"] * {**FROM_BELOW, **RENDERS}[operation])
         if picture is not None:
             self.screen.picture(picture)
         self.press("Return")
@@ -66,9 +70,7 @@ class Desk:
 
         A procedure that was called by a test would keep GIMP from answering that test meanwhile.
         """
-        self._last_values.mkdir(exist_ok=True)
-        lines = [f"({name} {json.dumps(value)})\n" for name, value in arguments.items()]
-        (self._last_values / f"GimpProcedureConfigRun-plug-in-samovar-{operation}.last").write_text("".join(lines))
+        self.remember(operation, **arguments)
         if operation == self._last:
             self.press("ctrl+f")
             return
@@ -76,6 +78,12 @@ class Desk:
         dialog = self.dialog("Samovar: ")
         self.screen.press(dialog, "alt+o")
         self.screen.wait_gone(dialog)
+
+    def remember(self, operation: str, **arguments: Any) -> None:
+        """Make these the last values of that operation, with which its dialog opens."""
+        self._last_values.mkdir(exist_ok=True)
+        lines = [f"({name} {json.dumps(value)})\n" for name, value in arguments.items()]
+        (self._last_values / f"GimpProcedureConfigRun-plug-in-samovar-{operation}.last").write_text("".join(lines))
 
     @property
     def _last_values(self) -> Path:

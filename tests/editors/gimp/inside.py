@@ -68,6 +68,11 @@ def select(image, x, y, width, height, feather=0):
     owner.select_rectangle(Gimp.ChannelOps.REPLACE, x, y, width, height)
 
 
+def select_ellipse(image, x, y, width, height):
+    Gimp.context_set_feather(False)
+    Gimp.Image.get_by_id(image).select_ellipse(Gimp.ChannelOps.REPLACE, x, y, width, height)
+
+
 def text(image, words):
     """A text layer on top."""
     owner = Gimp.Image.get_by_id(image)

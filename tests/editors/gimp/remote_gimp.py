@@ -173,15 +173,19 @@ def noise(size: int) -> bytes:
 
 def plain_client(
     operation: str, raster: Raster, pixels: bytes, region: Rectangle | None = None,
-    mask: tuple[Raster, bytes] | None = None, **parameters: Any,
+    mask: tuple[Raster, bytes] | None = None, wrap: tuple[bool, bool] = (False, False), seed: int = 0,
+    **parameters: Any,
 ) -> bytes:  # fmt: skip
-    """What any client gets for the same request."""
+    """What any client gets for the same request. wrap : along x, along y"""
     images, frames = {"image": raster}, [pixels]
     if mask is not None:
         images["mask"] = dataclasses.replace(mask[0], frame=1)
         frames.append(mask[1])
     with connect("test", "") as client:
-        run = Run(secrets.token_hex(16), operation, parameters=parameters, images=images, region=region)
+        run = Run(
+            secrets.token_hex(16), operation, parameters=parameters, images=images, region=region, wrap_x=wrap[0],
+            wrap_y=wrap[1], seed=seed,
+        )  # fmt: skip
         message, results = client.run(run, frames)
         assert isinstance(message, Done)
         return bytes(results[message.images["image"].frame])

@@ -55,7 +55,7 @@ def test_without_a_selection_a_sentence_says_what_to_do(linked: RemoteGimp) -> N
     layer = linked.layer(image, "RGB_IMAGE", 40, 40)
     before = linked.state(image)
     status, message, _ = linked.samovar("inpaint", image, [layer])
-    assert status == "EXECUTION_ERROR" and "select what is to be removed" in message and "\n" not in message
+    assert status == "EXECUTION_ERROR" and "select what is to be filled" in message and "\n" not in message
     assert linked.state(image) == before
 
 

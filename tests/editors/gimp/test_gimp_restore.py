@@ -101,7 +101,7 @@ def test_enlarging_scales_the_image_or_leaves_it(desk: Desk, scope: str, size: l
 def test_filling_without_a_selection_is_one_sentence(desk: Desk) -> None:
     image, layer = noisy(desk)
     status, message, _ = desk.gimp.samovar("restore", image, [layer], mode="inpaint", iterations=2)
-    assert status != "SUCCESS" and message == "Nothing is selected; select what is to be removed."
+    assert status != "SUCCESS" and message == "Nothing is selected; select what is to be filled."
 
 
 def test_a_job_whose_program_was_killed_is_taken_up(desk: Desk, artifacts: Path) -> None:

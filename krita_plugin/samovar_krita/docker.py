@@ -14,7 +14,7 @@ from .placement import PLACEMENTS, scaled_size
 from .qt import QtCore, QtWidgets
 from .samovar_link import words
 from .samovar_link.messages import OperationInfo
-from .samovar_link.request import guides, resizes
+from .samovar_link.request import grown_size, guides, resizes, samples
 from .session import OFF
 
 DOCKER_ID = "samovar_docker"
@@ -23,6 +23,7 @@ _SETTLED_MILLISECONDS = 400
 
 _NOT_RUNNING = "Samovar is not running; it starts with the first run."
 _NOTHING = "Samovar is not running. Start it to see what it can do."
+_OUTSIDE = "the selection is outside the layer"
 
 
 class SamovarDocker(DockWidget):
@@ -187,7 +188,7 @@ class SamovarDocker(DockWidget):
     @entry
     def _show_size(self, *_: object) -> None:
         document, request = Krita.instance().activeDocument(), self.request()
-        self._result_row.setVisible(request is not None and request.resizes)
+        self._result_row.setVisible(request is not None and request.resizes and not request.samples)
         self._show_guides(document)
         text = _size(document, request) if document is not None and request is not None else ""
         self.size_label.setText(text)
@@ -244,7 +245,8 @@ class SamovarDocker(DockWidget):
         if self.operation is None or self._form is None:
             return None
         values = self._form.values()
-        placement = self.placement_box.currentData() if resizes(self.operation, values) else "layer"
+        free = resizes(self.operation, values) and not samples(self.operation, values)
+        placement = self.placement_box.currentData() if free else "layer"
         guide = str(self.guide_box.currentData() or "") if guides(self.operation) else ""
         return Request(self.operation, values, placement, guide)
 
@@ -289,6 +291,8 @@ class SamovarDocker(DockWidget):
 
 def _size(document: Any, request: Request) -> str:
     """What becomes of the picture's size, or which part of it is worked on. Empty if neither is news."""
+    if request.samples:
+        return _grown_size(document, request)
     width, height = document.width(), document.height()
     if not request.resizes:
         applies = selection.applies(request.operation, request.parameters)
@@ -299,11 +303,25 @@ def _size(document: Any, request: Request) -> str:
     return f"{width} × {height} → {new_width} × {new_height} px"
 
 
+def _grown_size(document: Any, request: Request) -> str:
+    """How large the sample is, and what is grown from it."""
+    selected, node = document.selection(), document.activeNode()
+    if node is None:
+        return ""
+    sample = node.bounds()
+    if selected is not None:
+        sample = selection.extent(selected).intersected(sample)
+        if sample.isEmpty():
+            return _OUTSIDE
+    width, height = grown_size(request.parameters, sample.width(), sample.height())
+    return f"sample {sample.width()} × {sample.height()} → new layer {width} × {height} px"
+
+
 def _selected_size(document: Any, needed: bool) -> str:
     selected, node = document.selection(), document.activeNode()
     if selected is None or node is None:
-        return "select what is to be removed" if needed else ""
+        return "select what is to be filled" if needed else ""
     part = selection.extent(selected).intersected(node.bounds())
     if part.isEmpty():
-        return "the selection is outside the layer"
+        return _OUTSIDE
     return f"selection only: {part.width()} × {part.height()} px"

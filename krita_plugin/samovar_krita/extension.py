@@ -1,4 +1,4 @@
-"""Six actions under Tools, Scripts. `samovar_krita.action` gives them their place among the keyboard shortcuts."""
+"""Seven actions under Tools, Scripts. `samovar_krita.action` gives them their place among the keyboard shortcuts."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class SamovarExtension(Extension):
         restore.triggered.connect(partial(self.show_docker, "restore"))
         colorize = window.createAction("samovar_colorize", "Samovar: Colorize...", MENU)
         colorize.triggered.connect(partial(self.show_docker, "colorize"))
+        texture = window.createAction("samovar_texture", "Samovar: Texture...", MENU)
+        texture.triggered.connect(partial(self.show_docker, "texture"))
         repeat = window.createAction("samovar_repeat", "Samovar: repeat last", MENU)
         repeat.triggered.connect(self.repeat)
 

@@ -42,7 +42,7 @@ from .samovar_link.messages import (
     Run,
     Value,
 )  # fmt: skip
-from .samovar_link.request import MASK, blend, fills, guides, resizes, seed, own_parameters
+from .samovar_link.request import MASK, SCALE, blend, fills, guides, own_parameters, resizes, samples, seed, wraps
 from .session import OFF, Session
 from .session import READY as SESSION_READY
 from .steps import HELD, REST, Steps
@@ -95,6 +95,11 @@ class Request:
         return bool(resizes(self.operation, self.parameters))
 
     @property
+    def samples(self) -> bool:
+        """Whether what is selected is a sample, and the result something new above the source, from its corner on."""
+        return bool(samples(self.operation, self.parameters))
+
+    @property
     def fills(self) -> bool:
         return bool(fills(self.operation, self.parameters))
 
@@ -106,7 +111,7 @@ class Request:
     @property
     def factor(self) -> float:
         """By how much the picture grows, as far as that is known before the result."""
-        scale = self.parameters.get("scale") if self.resizes else None
+        scale = self.parameters.get(SCALE) if self.resizes else None
         return float(scale) if isinstance(scale, (int, float)) else 1.0
 
 
@@ -129,13 +134,13 @@ class Job:
         self.live, self.keepable = request.operation.live, False
         self.placed: Any = None
         self._session, self._request = session, request
-        self._source, self._selected = source, None
+        self._source, self._sent, self._selected = source, source, None
         self._guide: Source | None = None
         if not taken_up:
             strokes.must_hold_colours(source, request.operation)
             if request.guide and guides(request.operation):
                 self._guide = strokes.drawn(source, request.guide)
-            self._source, self._selected = selection.limited(source, request.operation, request.parameters)
+            self._sent, self._selected = selection.limited(source, request.operation, request.parameters)
         self._progressed, self._ended = progressed, ended
         self._mask: memoryview | None = None
         self._drawn: memoryview | None = None
@@ -193,7 +198,7 @@ class Job:
             self._mask = yield from selection.read(self._selected, self._source.name)
         if self._guide is not None:
             self._drawn = yield from canvas.read(self._guide)
-        return (yield from canvas.read(self._source))
+        return (yield from canvas.read(self._sent))
 
     def _read_some(self, fraction: float) -> None:
         self._show(_READ * fraction, "reading")
@@ -209,18 +214,25 @@ class Job:
             self._session.send(Attach(self.id))
             return
         assert self._pixels is not None
+        wrap_x, wrap_y = wraps(self._request.operation, self._request.parameters)
         run = Run(
             job=self.id, operation=self._request.operation.id, parameters=self._request.sent, seed=self._request.seed,
-            images={"image": self._source.raster}, viewport=viewport.of(self._source), stream=self._live.wants_parts,
-            priority=BATCH if self.live else "interactive", keep_result=self.live,
+            images={"image": self._sent.raster}, viewport=viewport.of(self._sent), stream=self._live.wants_parts,
+            priority=BATCH if self.live else "interactive", keep_result=self.live, wrap_x=wrap_x, wrap_y=wrap_y,
         )  # fmt: skip
         frames = [self._pixels]
         if self._selected is not None and self._mask is not None:
             run = replace(
-                run, region=self._selected.region(self._source.raster),
+                run, region=self._selected.region(self._sent.raster),
                 images={**run.images, MASK: self._selected.raster},
             )  # fmt: skip
             frames.append(self._mask)
+        if self._request.samples:
+            # The result lies where the sample says it does: that is to be the layer's corner, also for who takes the
+            # job up some day.
+            x, y = self._source.bounds.x(), self._source.bounds.y()
+            images = {role: replace(each, x=x, y=y) for role, each in run.images.items()}
+            run = replace(run, region=None, viewport=None, images=images)
         if self._guide is not None and self._drawn is not None:
             role = guides(self._request.operation)[0]
             run = replace(run, images={**run.images, role: replace(self._guide.raster, frame=len(frames))})
@@ -237,7 +249,13 @@ class Job:
             self.keepable = self.live
             self._know_place(progress.whole)
             part = progress.images["image"]
-            self._live.add(part, progress.whole, frames[part.frame], self._mask)
+            self._live.add(part, progress.whole, frames[part.frame], self._patch)
+
+    @property
+    def _patch(self) -> memoryview | None:
+        """How much of each pixel of the result shows, if it is a patch at a place of its own. A sample's shape is
+        none of that."""
+        return None if self._request.samples and not self._taken_up else self._mask
 
     def _know_place(self, whole: Raster) -> None:
         """What was taken up has its place in its own raster, as a patch has."""
@@ -253,7 +271,7 @@ class Job:
         growth = raster.width / self._source.raster.width if self._selected is None else 1.0
         factor = self._request.factor if self._request.factor != 1.0 else growth
         covered = done.images.get(MASK)  # of what fills: where anything changed
-        mask = frames[covered.frame] if covered is not None else self._mask
+        mask = frames[covered.frame] if covered is not None else self._patch
         variants = [frames[each.frame] for role, each in done.images.items() if role not in ("image", MASK)]
         name, blending = self._request.layer_name, self._request.blend
         result = Result(raster, frames[raster.frame], factor, name, mask, tuple(variants), blending)

@@ -13,9 +13,6 @@ from .samovar_link.messages import ModelInfo, OperationInfo, ParameterInfo, Valu
 NOISE = "noise"
 """The parameter that means something only for a model with noise levels."""
 
-SCALE = "scale"
-"""The one that means something only where the result has another size."""
-
 _LARGEST = 2**31 - 1
 _MINIMUM_LETTERS = 12
 Get = Callable[[], Value]
@@ -79,9 +76,9 @@ class ParameterForm(QtWidgets.QWidget):
         self.changed.emit()
 
     def _fit_to_model(self) -> None:
-        if SCALE in self._widgets and not self._operation.resizes:
-            set_now = {name: get() for name, get in self._values.items()}
-            self._widgets[SCALE].setEnabled(request.resizes(self._operation, set_now))
+        idle = request.idle(self._operation, {name: get() for name, get in self._values.items()})
+        for name, widget in self._widgets.items():
+            widget.setEnabled(name not in idle)
         if NOISE in self._widgets and self._model:
             model = self._models.get(str(self._values[self._model]()))
             self._widgets[NOISE].setEnabled(model is not None and bool(model.noise_levels))

@@ -2,7 +2,8 @@
 
 Rules:
 1. Only operations that take a mask are limited; those that resize work on the whole layer. What fills a selection needs
-   one, may change a margin around it, and sees farther.
+   one, may change a margin around it, and sees farther. To what grows from a sample the selection is the sample, and
+   nothing around it is sent.
 2. What comes back is the intersection of the selection's bounds with the layer's. Sent is that with a margin, more than
    any model looks around itself, so that the result is the same as if the whole layer had been sent; or all of it, if
    the operation needs to see that.
@@ -61,7 +62,7 @@ class Selected:
 def applies(operation: OperationInfo, values: Mapping[str, Value]) -> bool:
     """Whether a selection limits the operation with these parameters."""
     takes = MASK in operation.optional_roles and not request.resizes(operation, values)
-    return takes or request.fills(operation, values)
+    return takes or request.fills(operation, values) or request.samples(operation, values)
 
 
 def limited(source: Source, operation: OperationInfo, values: Mapping[str, Value]) -> tuple[Source, Selected | None]:
@@ -73,7 +74,7 @@ def limited(source: Source, operation: OperationInfo, values: Mapping[str, Value
     selection = source.document.selection() if applies(operation, values) else None
     if selection is None:
         if fills:
-            raise Unsuitable("Nothing is selected: select what is to be removed.")
+            raise Unsuitable("Nothing is selected: select what is to be filled.")
         return source, None
     bounds = extent(selection).intersected(source.bounds)
     if bounds.isEmpty():
@@ -85,10 +86,13 @@ def limited(source: Source, operation: OperationInfo, values: Mapping[str, Value
         bounds = bounds.adjusted(-margin, -margin, margin, margin).intersected(source.bounds)
         seen = request.context(values, width, height)
     if operation.whole:
-        return source, Selected(bounds, selection.duplicate().pixelData)
+        sent = source.bounds
+    elif request.samples(operation, values):
+        sent = bounds
+    else:
+        sent = _around(bounds, source.bounds, seen)
     # Of its own from here on: the user may select something else while it is being read.
-    whole = replace(source, bounds=_around(bounds, source.bounds, seen))
-    return whole, Selected(bounds, selection.duplicate().pixelData)
+    return replace(source, bounds=sent), Selected(bounds, selection.duplicate().pixelData)
 
 
 def extent(selection: Any) -> Any:

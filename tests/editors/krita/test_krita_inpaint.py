@@ -38,8 +38,8 @@ def test_the_action_shows_the_docker_with_its_parameters_and_a_seed(play: Play) 
 
 def test_without_a_selection_a_sentence_says_what_to_do(play: Play) -> None:
     said, size, layers = play.facts["unselected"]
-    assert said == "Nothing is selected: select what is to be removed." and layers == 2
-    assert size == "select what is to be removed"
+    assert said == "Nothing is selected: select what is to be filled." and layers == 2
+    assert size == "select what is to be filled"
 
 
 @pytest.mark.parametrize("depth", DTYPES)

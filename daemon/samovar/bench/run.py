@@ -32,6 +32,8 @@ MODULES = {
     "fill": "fill",
     "restore": "restore",
     "colorize": "colorize",
+    "texture": "texture",
+    "texture-loss": "texture",
 }
 """Row -> the module of this package that measures it, in the order of the table."""
 LONG = ("memory",)

@@ -95,8 +95,8 @@ class FeatureNetwork(WholeNetwork):
     working_side: int = 512
 
     def answers(self, picture: Tensor) -> Sequence[Tensor]:
-        """(1, 3, h, w) float32, 0..1, sRGB-encoded -> (1, C, h / step, w / step) for each layer, none below 0; gradients
-        go back to the picture"""
+        """(1, 3, h, w) float32, 0..1, sRGB-encoded -> (1, C, h / step, w / step) for each layer, nothing below 0.
+        Gradients go back to the picture."""
         raise NotImplementedError
 
 

@@ -58,7 +58,7 @@ class VGG19(FeatureNetwork):
 
     def answers(self, picture: Tensor) -> list[Tensor]:
         """What Gatys's layers answer, with means for poolings."""
-        return self(picture, TEXTURE, average_pooling=True)
+        return self.forward(picture, TEXTURE, average_pooling=True)
 
 
 def _names() -> Iterator[str]:

@@ -29,7 +29,7 @@ GRAM, SLICED = "gram", "sliced"
 
 @dataclass(frozen=True)
 class Params:
-    model: str = param("texture/random", title="Model", help="By what the texture is known", model=True)
+    model: str = param("texture/patches", title="Model", help="By what the texture is known", model=True)
     result: str = param(
         NEW,
         title="Result",
@@ -45,9 +45,7 @@ class Params:
     height: int = param(
         0, title="Height", help="Of a layer of its own; 0 as the sample", unit="px", minimum=0, maximum=8192
     )
-    seconds: int = param(
-        40, title="Time", help="It stops by then at the latest", unit="s", minimum=1, maximum=3600
-    )
+    seconds: int = param(40, title="Time", help="It stops by then at the latest", unit="s", minimum=1, maximum=3600)
     start: str = param(
         QUILT,
         title="Start",

@@ -144,14 +144,16 @@ class NetworkFeatures(Features):
     def shares(self, piece: Piece) -> list[Tensor]:
         found = []
         for step in self._steps:
-            size = [max(1, each // step) for each in piece.seen.shape[-2:]]
-            cells = self._own(functional.adaptive_avg_pool2d(piece.seen, size), piece, step)
+            height, width = (max(1, each // step) for each in piece.seen.shape[-2:])
+            cells = self._own(functional.adaptive_avg_pool2d(piece.seen, (height, width)), piece, step)
             found.append((cells.flatten() >= NEARLY).float())
         return found
 
     @staticmethod
     def _own(answer: Tensor, piece: Piece, step: int) -> Tensor:
-        rows, columns = (slice(each.start // step, max(each.stop // step, each.start // step + 1)) for each in piece.core)
+        rows, columns = (
+            slice(each.start // step, max(each.stop // step, each.start // step + 1)) for each in piece.core
+        )
         return answer[:, :, rows, columns]
 
 
@@ -162,7 +164,12 @@ def halved(picture: Tensor, wrap: Wrap = (False, False)) -> Tensor:
     """
     height, width = picture.shape[-2:]
     picture = _continued(picture, 1, wrap)
-    beyond = [0 if wrap[1] else 1, (0 if wrap[1] else 1) + width % 2, 0 if wrap[0] else 1, (0 if wrap[0] else 1) + height % 2]
+    beyond = [
+        0 if wrap[1] else 1,
+        (0 if wrap[1] else 1) + width % 2,
+        0 if wrap[0] else 1,
+        (0 if wrap[0] else 1) + height % 2,
+    ]
     picture = functional.pad(picture, beyond, mode="replicate")
     for stride in (1, 1, 2):
         picture = functional.avg_pool2d(picture, 2, stride=stride)
@@ -198,7 +205,7 @@ class _Bank:
         self._back = back.contiguous(memory_format=torch.channels_last)
 
     def __call__(self, picture: Tensor) -> Tensor:
-        found: Tensor = _Filtered.apply(picture, self._forth, self._back)
+        found: Tensor = _Filtered.apply(picture, self._forth, self._back)  # type: ignore[no-untyped-call]
         return found
 
 
@@ -209,7 +216,7 @@ class _Filtered(torch.autograd.Function):
         return functional.conv2d(picture.contiguous(memory_format=torch.channels_last), forth)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
         (back,) = ctx.saved_tensors  # type: ignore[attr-defined]
         margin = back.shape[-1] - 2
         height, width = (each + margin for each in gradient.shape[-2:])

@@ -45,19 +45,22 @@ class Bounded:
 class Fit:
     """loss : picture -> how far it is from the sample
     watch : called after each evaluation; returns true to stop, may raise
+    patient : it does not end because little is gained
 
-    picture : the best so far; count : of evaluations; losses : the loss of the best, after each
+    picture : the best so far; count : of evaluations; losses : of the best, after each, where that of the start is 1
     """
 
     def __init__(
-        self, problem: Bounded, loss: Callable[[Tensor], Tensor], watch: Callable[[Fit], bool], method: str = ""
-    ) -> None:
+        self, problem: Bounded, loss: Callable[[Tensor], Tensor], watch: Callable[[Fit], bool], method: str = "",
+        patient: bool = False,
+    ) -> None:  # fmt: skip
         self.picture = problem.start
         self.count = 0
         self.losses: list[float] = []
         self.method = method or (LBFGS if corrections(problem.start.numel()) >= LEAST_CORRECTIONS else ADAM)
         self._problem, self._loss, self._watch = problem, loss, watch
         self._scale = 1.0
+        self._patient = patient
 
     def run(self, iterations: int) -> bool:
         """At most so many steps; whether it ended by itself before, because nothing is gained any more.
@@ -75,7 +78,7 @@ class Fit:
         steps = 0
 
         def evaluate(values: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-            picture = torch.from_numpy(values).to(start.device, torch.float32).view(start.shape)
+            picture = torch.from_numpy(values.astype(np.float32)).to(start.device).view(start.shape)
             loss, gradient = self._evaluated(picture)
             return loss, gradient.flatten().cpu().double().numpy()
 
@@ -113,8 +116,7 @@ class Fit:
     def _evaluated(self, picture: Tensor) -> tuple[float, Tensor]:
         leaf = picture.detach().requires_grad_(True)
         loss = self._loss(leaf) * self._scale
-        loss.backward()
-        assert leaf.grad is not None
+        (gradient,) = torch.autograd.grad(loss, leaf)
         value = float(loss.detach())
         if not self.losses or value < self.losses[-1]:
             self.picture = picture.clone()
@@ -122,11 +124,11 @@ class Fit:
         self.count += 1
         if self._watch(self):
             raise Over
-        return value, leaf.grad
+        return value, gradient
 
     @property
     def _has_settled(self) -> bool:
-        if len(self.losses) <= SETTLED_STEPS:
+        if self._patient or len(self.losses) <= SETTLED_STEPS:
             return False
         return self.losses[-1] > self.losses[-1 - SETTLED_STEPS] * (1 - SETTLED)
 

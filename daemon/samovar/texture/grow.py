@@ -1,9 +1,10 @@
-"""A texture grown from a sample: woven from pieces of it, then drawn towards what features answer to it.
+"""A texture drawn towards what features answer to a sample of it: out of noise, or out of something woven.
 
-From noise instead, level by level: what is large is decided while the picture is small. From something woven there is
-but one level, the full size: what is large is decided already.
+Noise goes level by level: what is large is decided while the picture is small. At the end each channel gets the values
+of the sample, in the order that they have come to be in, as Gatys's program does.
 
-At the end each channel gets the values of the sample, in the order that they have come to be in.
+What is woven is right already but for seams and sharpness. So it is worked on in its full size alone, and nothing but
+its lightness changes: statistics would also spread colours to where there are none in the sample.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch.nn import functional
 from samovar.patches.grid import Wrap
 from samovar.texture.features import Features, halved
 from samovar.texture.fit import Bounded, Fit, Over
+from samovar.texture.histogram import matched
 from samovar.texture.statistics import Gram, Sliced
 
 LEAST_SIDE = 48
@@ -55,6 +57,7 @@ class Plan:
     features : by which the texture is known; sliced : by which of their statistics
     levels : sizes, each half the last, that it goes through
     iterations : at each of them, at most
+    woven : it begins with something woven
     fixed : (1, 1, H, W) of 0 and 1, pixels that stay as they are; None: there are none
     """
 
@@ -63,6 +66,7 @@ class Plan:
     wrap: Wrap
     levels: int
     iterations: int
+    woven: bool
     fixed: Tensor | None = None
 
 
@@ -101,7 +105,7 @@ def grow(sample: Sample, start: Tensor, plan: Plan, generator: torch.Generator, 
         if watch.is_content():
             break
     picture = _enlarged(picture, start)
-    return matched(picture, sample.values) if plan.fixed is None else picture
+    return picture if plan.woven else matched(picture, sample.values)
 
 
 def _fitted(
@@ -111,20 +115,28 @@ def _fitted(
     """At one size. until : share of the time that is spent by then; full : a picture of the full size"""
     values = sample.values
     low, high = (each.view(1, -1, 1, 1).expand_as(picture) for each in (values.amin(1), values.amax(1)))
+    picture = torch.minimum(torch.maximum(picture, low), high)
     if fixed is not None:
         low, high = (torch.where(fixed > 0, picture, each) for each in (low, high))
-    picture = torch.minimum(torch.maximum(picture, low), high)
-    kind = Sliced if plan.sliced else Gram
-    statistics = kind(plan.features, sample.picture, sample.alpha, sample.usable, watch.check)
+    statistics = (Sliced if plan.sliced else Gram)(
+        plan.features, sample.picture, sample.alpha, sample.usable, watch.check
+    )
+    beneath = torch.zeros_like(picture)
+    if plan.woven and not sample.alpha:
+        beneath, low, high = picture, (low - picture).amax(1, keepdim=True), (high - picture).amin(1, keepdim=True)
+        picture = torch.zeros_like(low)
+
+    def loss(each: Tensor) -> Tensor:
+        return statistics.loss(beneath + each, plan.wrap)
 
     def watched(fit: Fit) -> bool:
-        watch.stepped(lambda: _enlarged(fit.picture, full))
+        watch.stepped(lambda: _enlarged(beneath + fit.picture, full))
         return watch.is_content() or watch.is_over(until)
 
     left = plan.iterations
     while left > 0:
         statistics.renew(generator)
-        fit = Fit(Bounded(picture, low, high), lambda each: statistics.loss(each, plan.wrap), watched)
+        fit = Fit(Bounded(picture, low, high), loss, watched)
         steps = min(left, ROUND) if plan.sliced else left
         left -= steps
         try:
@@ -133,7 +145,7 @@ def _fitted(
         except Over:
             left = 0
         picture = fit.picture
-    return picture
+    return beneath + picture
 
 
 def _enlarged(picture: Tensor, full: Tensor) -> Tensor:
@@ -156,20 +168,4 @@ def noise(sample: Sample, size: tuple[int, int], generator: torch.Generator) -> 
     values = sample.values
     drawn = torch.randn(1, len(values), *size, generator=generator)
     mean, deviation = (each.view(1, -1, 1, 1) for each in (values.mean(1), values.std(1, correction=0)))
-    return (mean + deviation * drawn).clamp(
-        values.amin(1).view(1, -1, 1, 1), values.amax(1).view(1, -1, 1, 1)
-    )
-
-
-def matched(picture: Tensor, values: Tensor) -> Tensor:
-    """Each channel with the values of the sample, (C, n), in its own order: (1, C, H, W)"""
-    found = torch.empty_like(picture)
-    for channel, plane in enumerate(picture[0]):
-        order = plane.flatten().argsort(stable=True)
-        ordered = values[channel].sort().values
-        at = torch.linspace(0, len(ordered) - 1, len(order), dtype=torch.float64)
-        below = at.floor().long()
-        above = (below + 1).clamp(max=len(ordered) - 1)
-        wanted = torch.lerp(ordered[below], ordered[above], (at - below).to(ordered))
-        found[0, channel].view(-1)[order] = wanted
-    return found
+    return (mean + deviation * drawn).clamp(values.amin(1).view(1, -1, 1, 1), values.amax(1).view(1, -1, 1, 1))

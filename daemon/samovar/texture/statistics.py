@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,6 +21,8 @@ from samovar.texture.features import Features, Piece
 FAINTEST = 0.01
 """Of the mean answer of a layer: what answers less to the sample is not amplified further."""
 NOWHERE: Wrap = (False, False)
+
+Known = TypeVar("Known")
 
 
 def looks(picture: Tensor, alpha: bool) -> list[Tensor]:
@@ -38,7 +42,7 @@ def gram_loss(gram: Tensor, wanted: Tensor) -> Tensor:
     return (gram - wanted).square().mean() / 4
 
 
-class Statistics(ABC):
+class Statistics(ABC, Generic[Known]):
     """Those of a sample, to compare pictures with.
 
     sample : (1, C, h, w); alpha : its last channel is
@@ -56,16 +60,17 @@ class Statistics(ABC):
 
     def loss(self, picture: Tensor, wrap: Wrap) -> Tensor:
         """How far a picture, (1, C, h, w), is from the sample; gradients go back to it."""
-        found = picture.new_zeros(())
+        found = 0 * picture.sum()  # of one that is smaller than all filters nothing else is known
         for index, look in enumerate(looks(picture, self._alpha)):
             found = found + self._distance(look, wrap, index)
         return found
 
     def renew(self, generator: torch.Generator) -> None:
-        """Draw anew what is drawn."""
+        """Draw anew what is drawn. Most draw nothing."""
+        return
 
     @abstractmethod
-    def _learnt(self, look: Tensor) -> object:
+    def _learnt(self, look: Tensor) -> Known:
         """What is to be known of a look at the sample."""
 
     @abstractmethod
@@ -121,29 +126,37 @@ class Statistics(ABC):
         return [None if each is None else each / max(count, 1) for each, count in zip(sums, positions, strict=True)]
 
 
-class Gram(Statistics):
+@dataclass(frozen=True)
+class _Answers:
+    """By layer; None where it has none. scales : (N,), that bring each filter's mean to 1; grams : (N, N)"""
+
+    scales: list[Tensor | None]
+    grams: list[Tensor | None]
+
+
+class Gram(Statistics[_Answers]):
     """For each layer, the mean over positions of the products of any two of its answers.
 
     Each filter's answer is scaled so that its mean over the sample is 1.
     """
 
-    def _learnt(self, look: Tensor) -> tuple[list[Tensor | None], list[Tensor | None]]:
+    def _learnt(self, look: Tensor) -> _Answers:
         means = self._mean(look, NOWHERE, lambda answers, _: answers.sum(1), sample=True)
         scales = [None if each is None else _scale(each) for each in means]
 
         def products(answers: Tensor, layer: int) -> Tensor:
             return _scaled_products(answers, scales[layer])
 
-        return scales, self._mean(look, NOWHERE, products, sample=True)
+        return _Answers(scales, self._mean(look, NOWHERE, products, sample=True))
 
     def _distance(self, look: Tensor, wrap: Wrap, index: int) -> Tensor:
-        scales, wanted = self._wanted[index]  # type: ignore[misc]
+        wanted = self._wanted[index]
         found = look.new_zeros(())
 
         def products(answers: Tensor, layer: int) -> Tensor:
-            return _scaled_products(answers, scales[layer])
+            return _scaled_products(answers, wanted.scales[layer])
 
-        for gram, its in zip(self._mean(look, wrap, products), wanted, strict=True):
+        for gram, its in zip(self._mean(look, wrap, products), wanted.grams, strict=True):
             if gram is not None and its is not None:
                 found = found + gram_loss(gram, its)
         return found
@@ -159,7 +172,7 @@ def _scaled_products(answers: Tensor, scale: Tensor | None) -> Tensor:
     return products if scale is None else products * scale.unsqueeze(0) * scale.unsqueeze(1)
 
 
-class Sliced(Statistics):
+class Sliced(Statistics[Tensor]):
     """For each layer, how answers are spread along many directions, whatever their place: nothing but the order of the
     positions is left out, where a Gram matrix keeps means of products alone. By piece, each compared with all of the
     sample.
@@ -209,7 +222,6 @@ class Sliced(Statistics):
     def _learn_spreads(self, index: int) -> None:
         parts: dict[int, list[Tensor]] = {}
         sample = self._wanted[index]
-        assert isinstance(sample, Tensor)
         for piece, shares in zip(self._features.split(sample, NOWHERE), self._shares, strict=True):
             for answers, layer, share in zip(self._features.answers(piece), piece.layers, shares, strict=True):
                 parts.setdefault(layer, []).append(self._along(layer, answers[:, share > 0]))

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from samovar.patches.field import Sources, described
 from samovar.patches.grid import Mask, Planes, Wrap, eroded
@@ -29,9 +30,12 @@ LEAST_SIDE = 48
 MOST_HALVINGS = 4
 ROUNDS = (6, 4, 3)
 """How often the steps take turns, from the coarsest level on; the last number goes on."""
-SHARPNESS = (0.75, 0.5)
+SHARPNESS = (0.3, 0.02)
 """Quantile of the distances that votes are weighed by, in all rounds and in the last."""
 STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))
+USE_RADIUS, USE_WEIGHT, MOST_DUES = 8, 2.0, 4.0
+"""Pixels around a place whose use counts as its own; what each use beyond its share costs, in usual distances, and the
+most of that."""
 NEAR = 32
 """Pixels, of the widest random search but in a level's first round, where all of the sample is searched."""
 AT_ONCE = 1 << 18
@@ -108,16 +112,28 @@ class _Cloth:
         self.y, self.x = y.clone(), x.clone()
         self._wanted = sample.new_zeros(0)
         self._distances = sample.new_zeros(0)
+        self._dues = sample.new_zeros(0)
 
     def woven(self, made: Planes, rounds: int) -> Planes:
         for index in range(rounds):
             self._wanted = described(made, self._sources.basis, RADIUS, self._wrap).flatten(0, 1)
+            self._weigh_use()
             self._distances = torch.full(self.y.shape, FAR)
             self._consider(self.y, self.x)
             self._propagate()
             self._search(max(self._height, self._width) // 2 if index == 0 else NEAR)
             made = self._voted(SHARPNESS[index == rounds - 1], made)
         return made
+
+    def _weigh_use(self) -> None:
+        """What is used more than its share costs more. Else what is plain, and so like anything plain, would spread."""
+        used = torch.bincount((self.y * self._width + self.x).flatten(), minlength=len(self._colours)).float()
+        around = functional.avg_pool2d(
+            used.view(1, 1, self._height, self._width), 2 * USE_RADIUS + 1, 1, USE_RADIUS, count_include_pad=False
+        ).flatten()
+        share = around * int(self._valid.sum()) / self.y.numel()
+        usual = float(self._distances[self._distances < FAR].mean()) if self._distances.numel() else 0.0
+        self._dues = USE_WEIGHT * usual * (share - 1).clamp(0, MOST_DUES)
 
     # --- the most similar patches -----------------------------------------------------------------------------------
 
@@ -150,7 +166,7 @@ class _Cloth:
         for start in range(0, len(flat), AT_ONCE):
             part = slice(start, start + AT_ONCE)
             found = self._sources.descriptors.index_select(0, flat[part]).sub_(self._wanted[part])
-            distances[part] = found.square_().sum(1)
+            distances[part] = found.square_().sum(1).add_(self._dues[flat[part]])
         distances = torch.where(inside, distances.view_as(inside), FAR)
         better = distances < self._distances
         self._distances = torch.where(better, distances, self._distances)
@@ -176,7 +192,7 @@ class _Cloth:
         total = before.new_zeros(before.shape)
         weights = before.new_zeros(before.shape[:2])
         for dy, dx in _offsets():
-            source = ((self.y + dy).clamp(0, self._height - 1) * self._width + (self.x + dx).clamp(0, self._width - 1))
+            source = (self.y + dy).clamp(0, self._height - 1) * self._width + (self.x + dx).clamp(0, self._width - 1)
             says = self._colours.index_select(0, source.flatten()).view_as(before)
             counts = _moved(weight, dy, dx) * self._inside(dy, dx, *weight.shape)
             total += _moved(says, dy, dx) * counts.unsqueeze(2)
@@ -194,6 +210,3 @@ def _offsets() -> Iterator[tuple[int, int]]:
 def _moved(values: Tensor, dy: int, dx: int) -> Tensor:
     """What was (dy, dx) before each; over the border, what comes from the other side."""
     return torch.roll(values, (dy, dx), (0, 1))
-
-
-

@@ -24,6 +24,7 @@ from samovar.patches.grid import Wrap, eroded
 from samovar.texture import grow
 from samovar.texture.features import Features, NetworkFeatures, RandomFilters
 from samovar.texture.grow import Plan, Sample
+from samovar.texture.histogram import evened
 from samovar.texture.weave import weave
 from samovar.worker import heap, layer, region
 from samovar.worker.alpha import constant, mixed
@@ -137,7 +138,8 @@ class _Growth:
         fixed: Tensor | None,
     ) -> Tensor:  # fmt: skip
         iterations = self.params.iterations
-        levels = NOISE_LEVELS if self._from_noise and fixed is None else 1
+        woven = not self._from_noise or fixed is not None
+        levels = 1 if woven else NOISE_LEVELS
         self._steps, self._ended = 0, "as asked for" if iterations else "it was over by itself"
         self._planned = levels * iterations
         device = self.job.device
@@ -146,7 +148,7 @@ class _Growth:
             sample, start = _moved(sample, device), start.to(device, copy=True)
             fixed = None if fixed is None else fixed.to(device, copy=True)
             sliced = self.params.loss == SLICED
-            plan = Plan(features, sliced, wrap, levels, iterations or UNLIMITED, fixed)
+            plan = Plan(features, sliced, wrap, levels, iterations or UNLIMITED, woven, fixed)
             made = grow.grow(sample, start, plan, generator, self)
         self.job.notes.append(f"{self._ended} after {self._steps} steps, {self._spent:.0f} s")
         return made.cpu()
@@ -215,7 +217,9 @@ class _Piece(_Growth):
             self._alpha, usable = _transparency(alpha, usable)
             self._level = float(alpha.max())
         if not bool(usable.any()):
-            raise BadRequest.field("texture sample", "nothing", "something", "select a part of it that is not transparent")
+            raise BadRequest.field(
+                "texture sample", "nothing", "something", "select a part of it that is not transparent"
+            )
         self._range = _range(image, usable)
         self._usable = usable
         self._planes = _planes(self._range.narrowed(image), alpha if self._alpha else None)
@@ -231,6 +235,7 @@ class _Piece(_Growth):
             start = grow.noise(sample, size, generator)
         else:
             start = _picture(weave(self._planes, self._usable, size, wrap, generator, self.job.check))
+            start = start if self._alpha else evened(start, sample.values)
         if self.job.run.stream:
             self.show(start)
         self.job.progress(WOVEN_SHARE, STAGE)

@@ -15,8 +15,6 @@ ROOT = Path(__file__).parents[2]
 CATALOGUE = card.discover()
 EMBEDDED = [each for each in CATALOGUE if each.embedded]
 FETCHED = [each for each in CATALOGUE if not each.embedded]
-TO_COME = {"texture"}
-"""Operations whose models are known ahead of them."""
 
 
 @pytest.mark.parametrize("each", list(CATALOGUE), ids=lambda each: each.id)
@@ -32,8 +30,7 @@ def test_a_card_is_complete(each: ModelCard) -> None:
     assert (
         (each.receptive_field > 0) == (bool(each.weights) and not each.whole) and each.scale > 0 and each.multiple > 0
     )
-    known = {known.id for known in operation.discover()}
-    assert set(each.operations) <= known | (TO_COME if each.whole else set())
+    assert set(each.operations) <= {known.id for known in operation.discover()}
     assert set(each.settings) <= set(each.weights)
 
 

@@ -17,7 +17,7 @@ from samovar import card
 from samovar.operation import Operation
 from samovar_link.errors import BadRequest
 from samovar_link.messages import OperationInfo, ParameterInfo, Value
-from samovar_link.request import MASK, fills, may_fill, resizes
+from samovar_link.request import MASK, fills, may_fill, may_sample, resizes, samples
 
 _INPUTS = "IN is a picture (PNG, TIFF, JPEG, WebP) or a folder of them; for several, OUT is a folder."
 _FILE = click.Path(path_type=Path)
@@ -70,12 +70,17 @@ def _files(operation: Operation) -> Iterator[click.Parameter]:
     yield click.Argument(["inputs"], metavar="IN...", nargs=-1, required=True, type=_FILE)
     yield click.Option(["-o", "--output"], metavar="OUT", required=True, type=str, help="Picture or folder to write.")
     for role in (*operation.roles[1:], *operation.optional_roles):
-        what = "filled" if role in operation.roles else "changed"
-        help = _GUIDES.get(role, f"White where the picture is to be {what}." if role == MASK else "A picture.")
+        help = _GUIDES.get(role, _mask_help(operation) if role == MASK else "A picture.")
         required = role in operation.roles and role != MASK
         yield click.Option([f"--{role}", f"role_{role}"], metavar="FILE", required=required, type=_FILE, help=help)
     if may_fill(operation.info()):
         yield click.Option(["--alpha-mask"], is_flag=True, help="Fill where the picture is wholly transparent.")
+
+
+def _mask_help(operation: Operation) -> str:
+    if may_sample(operation.info()):
+        return "White where the sample is, or what is to be filled."
+    return f"White where the picture is to be {'filled' if MASK in operation.roles else 'changed'}."
 
 
 def _common() -> Iterator[click.Option]:
@@ -94,6 +99,8 @@ def _common() -> Iterator[click.Option]:
 
 
 def _declared(operation: Operation) -> Iterator[click.Option]:
+    if may_sample(operation.info()):
+        yield click.Option(["--size"], type=_Size(), help="Width and height of the result (px), in one.")
     for info in operation.info().parameters:
         flag = "--" + info.name.replace("_", "-")
         names = [f"{flag}/--no-{flag[2:]}" if info.kind == "bool" else flag, f"set_{info.name}"]
@@ -105,6 +112,18 @@ def _declared(operation: Operation) -> Iterator[click.Option]:
             names, type=_type(info, list(choices)), default=info.default, show_default=True, help=_help(info, choices),
             metavar={"model": "MODEL", "int": "NUMBER", "float": "NUMBER"}.get(info.kind),
         )  # fmt: skip
+
+
+class _Size(click.ParamType):  # type: ignore[type-arg] # older ones of click take no argument
+    """512x384 -> (512, 384)"""
+
+    name = "WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        parts = str(value).lower().split("x")
+        if len(parts) != 2 or not all(each.isdecimal() for each in parts):
+            self.fail(f"{value!r} is no size; give width and height in pixels, as in 512x384", param, ctx)
+        return int(parts[0]), int(parts[1])
 
 
 def _type(info: ParameterInfo, choices: Sequence[str]) -> click.ParamType[Any]:
@@ -132,12 +151,16 @@ def _check_masks(operation: OperationInfo, parameters: Mapping[str, Value], tran
             raise click.UsageError("give either --mask FILE or --alpha-mask", context)
     elif transparent:
         raise click.UsageError("--alpha-mask is for what fills a picture", context)
-    elif given and resizes(operation, parameters):
+    elif given and resizes(operation, parameters) and not samples(operation, parameters):
         raise click.UsageError("--mask is of no use where the result has another size", context)
 
 
 def _task(operation: Operation, values: dict[str, Any]) -> Task:
     parameters = {info.name: values[f"set_{info.name}"] for info in operation.info().parameters}
+    if values.get("size") is not None:
+        if parameters["width"] or parameters["height"]:
+            raise click.UsageError("give either --size or --width and --height", click.get_current_context())
+        parameters["width"], parameters["height"] = values["size"]
     transparent = bool(values.get("alpha_mask"))
     roles = (*operation.roles[1:], *operation.optional_roles)
     extra = {role: values[f"role_{role}"] for role in roles if values[f"role_{role}"] is not None}

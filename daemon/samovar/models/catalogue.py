@@ -184,14 +184,14 @@ _COLOURING = (
     ),
 )  # fmt: skip
 
-_AHEAD = (
+_TEXTURE = (
     _Entry(
-        "vgg19/features", "Features of photographs (VGG-19)", "For textures after Gatys.",
+        "vgg19/features", "Features of photographs (VGG-19)",
+        "Knows a texture by what a network trained on photographs sees, as Gatys published it: for a graphics card.",
         "texture", "VGG-19", 1, "slow", "BSD-3-Clause", "https://github.com/pytorch/vision",
         "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
         0, "dcbb9e9d",
     ),
 )  # fmt: skip
-"""For operations that are still to come: known, and to be fetched by who likes to, but in no dialog."""
 
-CARDS = tuple(each.card() for each in (*_ENTRIES, *_FILLING, *_COLOURING, *_AHEAD))
+CARDS = tuple(each.card() for each in (*_ENTRIES, *_FILLING, *_COLOURING, *_TEXTURE))

@@ -45,17 +45,19 @@ class Params:
     height: int = param(
         0, title="Height", help="Of a layer of its own; 0 as the sample", unit="px", minimum=0, maximum=8192
     )
-    seconds: int = param(40, title="Time", help="It stops by then at the latest", unit="s", minimum=1, maximum=3600)
+    seconds: int = param(
+        40, title="Time", help="By then filters and networks stop; patches need none", unit="s", minimum=1, maximum=3600
+    )
     start: str = param(
         QUILT,
         title="Start",
-        help="From pieces of the sample, or from nothing: less like the sample, and slower",
+        help="What filters and networks begin with: noise repeats nothing of the sample, and is less like it",
         choices={QUILT: "Pieces of the sample", NOISE: "Noise"},
     )
     loss: str = param(
         GRAM,
         title="Statistics",
-        help="What has to agree with the sample: which filters answer together, or how much each of many mixtures does",
+        help="What filters answer to the sample: which together, or how often how much",
         choices={GRAM: "Gram matrices (Gatys)", SLICED: "Sliced Wasserstein (Heitz)"},
     )
     iterations: int = param(

@@ -105,7 +105,7 @@ class Fit:
         for step in range(1, iterations + 1):
             _, gradient = self._evaluated(picture)
             average.lerp_(gradient, 0.1)
-            square.lerp_(gradient.square_(), 0.001)
+            square.lerp_(gradient.square(), 0.001)
             change = square.div(1 - 0.999**step).sqrt_().add_(1e-12)
             picture.addcdiv_(average, change, value=-LEARNING_RATE / (1 - 0.9**step))
             torch.minimum(torch.maximum(picture, low, out=picture), high, out=picture)

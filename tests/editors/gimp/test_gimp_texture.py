@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
+import secrets
 from pathlib import Path
 
 import numpy as np
 import pytest
 from desk import Desk
 from numpy.typing import NDArray
-from remote_gimp import RemoteGimp, daemon_jobs, plain_client, wait_for
+from remote_gimp import RemoteGimp, daemon_jobs, daemon_status, plain_client, wait_for
 
 from samovar.operations.texture import Params
-from samovar_link import Raster
+from samovar_link import Raster, Run, connect
 
 pytestmark = [pytest.mark.editor, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -176,10 +177,37 @@ def test_what_cannot_be_is_one_sentence_and_changes_nothing(linked: RemoteGimp) 
         assert linked.state(image) == before
 
 
+def test_taken_up_all_variants_lie_where_the_program_that_is_gone_wanted_them(linked: RemoteGimp) -> None:
+    image, layer = sheet(linked, cloth())
+    with connect("test", "") as client:
+        run = Run(
+            secrets.token_hex(16), "texture", {"model": MODEL, "width": 30, "height": 26, "variants": 2},
+            {"image": Raster(HEIGHT, WIDTH, 3, x=7, y=3)}, priority="batch", keep_result=True,
+        )  # fmt: skip
+        client.send(run, [cloth().tobytes()])
+
+        def over() -> bool:
+            client.pump()
+            return [each.state for each in daemon_status().jobs] == ["kept"]
+
+        wait_for(over, 60, "its end")
+    wait_for(lambda: any(each.orphan for each in daemon_status().jobs), 20, "the job without its client")
+    status, message, _ = linked.samovar("jobs", image, [layer])
+    assert status == "SUCCESS", message
+    *new, old = linked.state(image)["layers"]
+    assert [(each["name"], each["size"], each["offset"], each["visible"]) for each in new] == [
+        (f"{NAME} 1", [30, 26], [7, 3], True), (f"{NAME} 2", [30, 26], [7, 3], False)
+    ]  # fmt: skip
+    assert old["visible"] and daemon_jobs() == []
+
+
 # --- in the window --------------------------------------------------------------------------------------------------
 
 
-GOES_ON = {"model": "texture/random", "seconds": 600, "result": "new"}
+GOES_ON = {
+    "model": "texture/random", "start": "noise", "width": 640, "height": 480, "seconds": 600, "result": "new"
+}  # fmt: skip
+"""Takes longer than anybody here looks at it."""
 
 
 def seen(desk: Desk) -> tuple[int, int]:
@@ -200,10 +228,10 @@ def names(desk: Desk, image: int) -> list[str]:
 def test_it_shows_where_it_will_be_and_use_this_keeps_it(desk: Desk, artifacts: Path) -> None:
     image, _ = seen(desk)
     before = desk.everything(image)
-    desk.work("texture", **GOES_ON, width=120, height=70)
+    desk.work("texture", **GOES_ON)
     wait_for(lambda: names(desk, image)[0] == GROWS, 60, "the texture while it grows")
     live = desk.gimp.state(image)["layers"][0]
-    assert (live["size"], live["offset"], live["mask"]) == ([120, 70], [6, 4], 0)
+    assert (live["size"], live["offset"], live["mask"]) == ([640, 480], [6, 4], 0)
     first = desk.everything(image)[1][0]
     wait_for(lambda: desk.everything(image)[1][0] != first, 30, "a better one")
     window = desk.dialog("Samovar: Texture")
@@ -213,7 +241,7 @@ def test_it_shows_where_it_will_be_and_use_this_keeps_it(desk: Desk, artifacts: 
     after = desk.everything(image)
     desk.screen.picture(artifacts / "gimp-texture-result.png")
     new, old = after[0]["layers"]
-    assert (new["name"], new["size"], new["offset"]) == (f"Texture ({GOES_ON['model']})", [120, 70], [6, 4])
+    assert (new["name"], new["size"], new["offset"]) == (f"Texture ({GOES_ON['model']})", [640, 480], [6, 4])
     assert old == before[0]["layers"][0] and after[1][1] == before[1][0] and after[0]["size"] == before[0]["size"]
     assert daemon_jobs() == []
     desk.press("ctrl+z")

@@ -71,9 +71,9 @@ def test_it_is_what_any_client_gets_that_lets_it_repeat_along_y(
 
 def test_variants_come_in_a_group_of_which_the_first_shows(play: Play) -> None:
     kind, name, children, boxes, different = play.facts["group"]
-    assert (kind, name, different) == ("grouplayer", NAME, 3)
-    assert [[f"{NAME} 3", False], [f"{NAME} 2", False], [f"{NAME} 1", True]] == children
-    assert boxes == [[LEFT, TOP, 30, 26]] * 3 and play.facts["group_undone"]
+    assert (kind, name, different) == ("grouplayer", NAME, 2)
+    assert children == [[f"{NAME} 2", False], [f"{NAME} 1", True]]
+    assert boxes == [[LEFT, TOP, 30, 26]] * 2 and play.facts["group_undone"]
 
 
 def test_size_and_tiling_are_asked_for_only_where_they_mean_something(play: Play) -> None:
@@ -97,23 +97,30 @@ def test_a_filling_needs_a_selection_and_changes_nothing_else(play: Play) -> Non
 
 def test_what_is_selected_is_the_sample_and_nothing_beside_it(play: Play) -> None:
     size, layers = play.facts["ellipse"]
-    assert size == "sample 64 × 60 → new layer 44 × 60 px"
-    assert layers == [BACKGROUND, SAMPLE, [NAME, 6, 4, 44, 60, True]], "from the layer's corner on"
-    made = saved(play, "ellipse", 44, 60)
+    assert size == "sample 56 × 50 → new layer 44 × 50 px"
+    assert layers == [BACKGROUND, SAMPLE, [NAME, 6, 4, 44, 50, True]], "from the layer's corner on"
+    made = saved(play, "ellipse", 44, 50)
     assert made[..., 0].max() < 60 and (made[..., 3] == 255).all(), "no blue"
     assert play.facts["ellipse_undone"]
 
 
 def test_it_shows_where_it_will_be_and_use_this_keeps_it(play: Play) -> None:
-    assert play.facts["live"] == ["Texture (texture/random)", [6, 4, 100, 70], True] and play.facts["better"]
+    assert play.facts["live"] == ["Texture (texture/random)", [6, 4, 640, 480], True] and play.facts["better"]
     said, layers = play.facts["kept"]
     assert said.startswith("Done in ") and "kept as it was after" in said
-    assert layers == [BACKGROUND, SAMPLE, ["Texture (texture/random)", 6, 4, 100, 70, True]]
+    assert layers == [BACKGROUND, SAMPLE, ["Texture (texture/random)", 6, 4, 640, 480, True]]
     assert play.facts["kept_undone"]
 
 
 def test_cancel_leaves_the_picture_as_it_was(play: Play) -> None:
     assert play.facts["cancelled"] == ["Cancelled.", True]
+
+
+def test_a_job_that_was_lost_and_taken_up_goes_where_it_was_wanted_first(play: Play) -> None:
+    assert play.facts["lost"]
+    said, layers = play.facts["taken"]
+    assert said.startswith("Done in ")
+    assert layers == [BACKGROUND, ["Texture", 6, 4, 640, 480, True], SAMPLE], "above the layer that is active now"
 
 
 def test_sixteen_bits_and_holes_come_back_as_such(play: Play) -> None:

@@ -19,6 +19,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from laboratory import DTYPES, Laboratory, Outcome, Pixels, noise, smooth
 
+from samovar import card
+from samovar.networks import vgg19
+from samovar_link.errors import BadRequest
+
 CASES: dict[str, dict[str, Any]] = {
     "patches": {"model": "texture/patches"},
     "random": {"model": "texture/random"},
@@ -35,7 +39,7 @@ growing = pytest.mark.parametrize("case", [each for each in CASES if not each.st
 filling = pytest.mark.parametrize("case", [each for each in CASES if each.startswith("fill")])
 
 held = settings(
-    max_examples=8, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck),
+    max_examples=5, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck),
     phases=[Phase.generate],
 )  # fmt: skip
 sides = st.sampled_from([1, 2, 3, 9, 17, 30])
@@ -230,3 +234,54 @@ def test_what_repeats_has_no_seam(case: str, axis: int) -> None:
     made = run(case, pixels, None, width=80, height=90, iterations=25, message=wrap).pixels.astype(np.float32)
     steps = np.square(made - np.roll(made, 1, axis)).mean(axis=(1 - axis, 2))
     assert steps[0] <= np.quantile(steps[1:], 0.99) * 1.1
+
+
+@every
+def test_a_cancelled_one_ends_at_once(case: str) -> None:
+    pixels = noise(64, 64, 3)
+    mask = np.zeros((64, 64, 1), np.uint8)
+    mask[16:48, 16:48] = 255
+    made = run(case, pixels, mask, cancel_after=2, iterations=1000)
+    assert made.result is None and len(made.progress) <= 3
+
+
+@every
+def test_what_shows_meanwhile_is_of_the_size_and_kind_of_the_result(case: str) -> None:
+    pixels = noise(64, 64, 4, dtype="u16")
+    pixels[..., 3] = 65535
+    mask = np.zeros((64, 64, 1), np.uint8)
+    mask[16:48, 16:48] = 255
+    masks = mask if case.startswith("fill") else None
+    made = run(case, pixels, masks, width=80, height=50, message={"stream": True}, iterations=3)
+    assert made.parts
+    for progress, shown in made.parts:
+        assert progress.whole is not None and shown.dtype == pixels.dtype and shown.shape == made.pixels.shape
+        assert (progress.whole.width, progress.whole.height) == made.pixels.shape[1::-1]
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((20, 20, 4), np.uint8), noise(20, 20, 4)], ids=["transparent", "unselected"]
+)
+def test_a_sample_that_holds_nothing_is_refused(pixels: Pixels) -> None:
+    mask = np.zeros((20, 20, 1), np.uint8) if pixels.any() else None
+    with pytest.raises(BadRequest, match="texture sample"):
+        run("patches", pixels, mask)
+
+
+@pytest.mark.parametrize("start", ["quilt", "noise"])
+@pytest.mark.parametrize("wrap", [False, True])
+def test_gatys_runs_with_weights_of_the_right_shape(start: str, wrap: bool) -> None:
+    """Those of the published network cannot be had here; what it computes is in `test_texture.py`."""
+    network = vgg19.VGG19().requires_grad_(False)
+    laboratory = Laboratory(card.discover().get("vgg19/features"), load=lambda *_: network)
+    pixels = noise(48, 48, 3)
+    made = [
+        laboratory.run(
+            pixels, "texture", model="vgg19/features", width=64, height=40, start=start, iterations=count,
+            message={"wrap_x": wrap, "wrap_y": wrap},
+        )
+        for count in (1, 3)
+    ]  # fmt: skip
+    assert made[0].pixels.shape == made[1].pixels.shape == (40, 64, 3)
+    assert (made[0].pixels != made[1].pixels).any()
+    assert made[1].result.report.model == "vgg19/features" and not made[1].result.report.retries

@@ -95,6 +95,29 @@ def test_time_is_kept_and_told(pebbles: Path, tmp_path: Path) -> None:
     assert "the time was up after" in done.stderr
 
 
+def test_whoever_is_content_gets_what_there_is(pebbles: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "samovar", "texture", str(pebbles), "-o", str(tmp_path / "out.png"), "--model",
+         "texture/random", "--start", "noise", "--size", "900x700", "--iterations", "5000"],
+        env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        end = time.monotonic() + 60
+        while not (
+            running := [each for each in json.loads(samovar("jobs", "--json").stdout) if each["fraction"] > 0.1]
+        ):
+            assert time.monotonic() < end and process.poll() is None
+            time.sleep(0.1)
+        assert samovar("jobs", "use", running[0]["job"]).returncode == 0
+        _, told = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    assert process.returncode == 0 and "kept as it was" in told
+    assert read(tmp_path / "out.png").shape == (700, 900, 3)
+
+
 def test_a_mask_says_what_the_sample_is_or_what_is_filled(pebbles: Path, tmp_path: Path) -> None:
     mask = np.zeros((120, 120))
     mask[30:90, 20:100] = 255

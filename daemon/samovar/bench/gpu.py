@@ -1,4 +1,4 @@
-"""Rows for a graphics card: `gpu-speed`, `gpu-limit`, `gpu-latency`, `gpu-large`, `gpu-restore`."""
+"""Rows for a graphics card: `gpu-speed`, `gpu-limit`, `gpu-latency`, `gpu-large`, `gpu-restore`, `gpu-texture`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from samovar import card, networks
 from samovar.networks import StagedNetwork
 
-from . import flops, peers
+from . import flops, peers, texture
 from .ours import Ours
 from .picture import photograph, with_alpha
 from .plan import Plan
@@ -20,6 +20,7 @@ NO_GPU = "torch sees no CUDA graphics card here, so there are no GPU rows."
 SIDE = 512
 ROUNDS = 10
 RESTORE_SECONDS = 15.0
+TEXTURE_SECONDS = 3.0
 LARGE_MODEL = "waifu2x/upconv7-art"
 
 
@@ -47,6 +48,7 @@ def measure(plan: Plan) -> list[Row]:
         _latency(),
         _large(),
         _restore(),
+        _texture(plan),
     ]  # fmt: skip
 
 
@@ -125,3 +127,12 @@ def _large() -> Row:
     seconds = time.perf_counter() - began
     measure = f"{LARGE_MODEL} on 4096² from end to end, {ours.report.runtime} {ours.report.dtype}"
     return Row("gpu-large", measure, (Figure("seconds", seconds, "s"),))
+
+
+def _texture(plan: Plan) -> Row:
+    """Seconds to a given loss of Gatys's statistics."""
+    figures = [
+        Figure(each.name, each.value, each.unit, TEXTURE_SECONDS if each.name.startswith("Gatys") else None, False)
+        for each in texture.descents(plan, "cuda")
+    ]
+    return Row("gpu-texture", "`texture`: noise of 256² to a hundredth of its loss", tuple(figures))

@@ -11,6 +11,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -23,10 +24,11 @@ from samovar.texture.grow import Sample
 from samovar.texture.quilt import quilt
 from samovar.texture.statistics import Gram
 from samovar_link import Client
-from samovar_link.messages import BATCH, Done, Raster, Run, Value
+from samovar_link.messages import BATCH, Cancel, Cancelled, Done, Failed, Raster, Run, Value
 
 from . import daemon, likeness
-from .picture import Picture, frame
+from .memory import MIB, resident
+from .picture import Picture, frame, photograph
 from .plan import Plan
 from .row import Figure, Row, rounded
 
@@ -42,6 +44,7 @@ BOTH = (True, True)
 LOSS_SHARE = 0.01
 """Of the loss of noise, that is to be reached."""
 NOISE_SEED = 1
+PATIENCE_SECONDS = 600.0
 
 
 def measure(plan: Plan) -> list[Row]:
@@ -49,23 +52,26 @@ def measure(plan: Plan) -> list[Row]:
 
 
 def _likeness(plan: Plan) -> Row:
-    figures: list[Figure] = []
-    detail = {}
-    with daemon.running(plan.home) as own, own.connect() as client:
+    made: dict[str, dict[str, tuple[Tensor, float]]] = {}
+    with daemon.running(plan.home) as own, own.connect() as client:  # which is to be answered: nothing else meanwhile
         for name in SAMPLES:
-            sample, elsewhere = crops(name)
-            told = {"floor": _compared(elsewhere, sample, (False, False)), "quilt": _compared(_quilted(sample), sample)}
+            made[name] = {}
             for method, parameters in METHODS.items():
                 plan.say(f"texture: {name}, {method}")
-                made, seconds = _grown(client, sample, parameters)
-                told[method] = {**_compared(made, sample), "seam": likeness.seam(made), "seconds": seconds}
-                if method == "default":
-                    figures += _figures(name, told)
-            detail[name] = {
-                method: {measure: rounded(value) for measure, value in each.items()} for method, each in told.items()
-            }
+                made[name][method] = _grown(client, crops(name)[0], parameters)
+        large = list(_large(client, plan))
+    figures, detail = [], {}
+    for name, methods in made.items():
+        sample, elsewhere = crops(name)
+        told = {"floor": _compared(elsewhere, sample, (False, False)), "quilt": _compared(quilted(sample), sample)}
+        for method, (picture, seconds) in methods.items():
+            told[method] = {**_compared(picture, sample), "seam": likeness.seam(picture), "seconds": seconds}
+        figures += _figures(name, told)
+        detail[name] = {
+            method: {measure: rounded(value) for measure, value in each.items()} for method, each in told.items()
+        }
     measured = f"`texture` of {SIDE}² from a crop of {SIDE}² that repeats both ways, beside another crop and quilting"
-    return Row("texture", measured, tuple(figures), detail=detail)
+    return Row("texture", measured, (*figures, *large), detail=detail)
 
 
 def _figures(name: str, told: dict[str, dict[str, float]]) -> Iterator[Figure]:
@@ -74,6 +80,50 @@ def _figures(name: str, told: dict[str, dict[str, float]]) -> Iterator[Figure]:
     for measure in ("gram", "patches", "autocorrelation"):
         yield Figure(f"{measure}, of the floor", made[measure] / floor[measure])
         yield Figure("quilt's, of the floor", sewn[measure] / floor[measure])
+
+
+def _large(client: Client, plan: Plan) -> Iterator[Figure]:
+    """Of the largest that is usual, in colour: seconds, memory, and how soon it is cancelled."""
+    side = plan.sizes.texture_large
+    sample = photograph(SIDE)
+    worker = daemon.status(client).worker_pid
+    methods: dict[str, dict[str, Value]] = {
+        "patches": {},
+        "random filters": {"model": "texture/random", "iterations": 2},
+    }
+    for name, parameters in methods.items():
+        plan.say(f"texture: {side}² by {name}")
+        run = _request({**parameters, "width": side, "height": side}, SIDE, 3)
+        before = resident(worker)["VmRSS"] if Path("/proc/self/status").exists() else 0
+        began = time.perf_counter()
+        client.send(run, [frame(sample)])
+        _until(client, run.job, Done)
+        yield Figure(f"{side}² by {name}", time.perf_counter() - began, "s")
+        if before:
+            yield Figure("memory beyond the idle worker's", (resident(worker)["VmHWM"] - before) / MIB, "MiB")
+        run = _request({**parameters, "width": side, "height": side}, SIDE, 3)
+        client.send(run, [frame(sample)])
+        longest = 0.0
+        for wait in (1.0, 3.0, 6.0):
+            time.sleep(wait)
+            client.send(Cancel(run.job))
+            longest = max(longest, _until(client, run.job, Cancelled))
+            run = _request({**parameters, "width": side, "height": side}, SIDE, 3)
+            client.send(run, [frame(sample)])
+        client.send(Cancel(run.job))
+        _until(client, run.job, Cancelled)
+        yield Figure("until it is cancelled, the longest of 3", longest * 1e3, "ms")
+
+
+def _until(client: Client, job: str, kind: type) -> float:
+    """Seconds until the answer of that kind."""
+    began = time.perf_counter()
+    while True:
+        message, _ = client.receive(PATIENCE_SECONDS)
+        if isinstance(message, Failed) and message.job == job:
+            raise RuntimeError(message.message)
+        if isinstance(message, kind) and getattr(message, "job", "") == job:
+            return time.perf_counter() - began
 
 
 def crops(name: str) -> tuple[Tensor, Tensor]:
@@ -92,7 +142,8 @@ def _compared(made: Tensor, sample: Tensor, wrap: tuple[bool, bool] = BOTH) -> d
     }
 
 
-def _quilted(sample: Tensor) -> Tensor:
+def quilted(sample: Tensor) -> Tensor:
+    """By quilting alone, of the size of the sample, repeating both ways: (1, C, SIDE, SIDE)"""
     planes = sample[0].permute(1, 2, 0).contiguous()
     usable = torch.ones(planes.shape[:2], dtype=torch.bool)
     at = quilt(planes, usable, (SIDE, SIDE), BOTH, torch.Generator().manual_seed(NOISE_SEED))
@@ -102,10 +153,7 @@ def _quilted(sample: Tensor) -> Tensor:
 def _grown(client: Client, sample: Tensor, parameters: dict[str, Value]) -> tuple[Tensor, float]:
     """A texture by the daemon, and the seconds from request to result."""
     gray: Picture = sample[0, 0].mul(255).round().byte().numpy()
-    run = Run(
-        secrets.token_hex(16), "texture", parameters, {"image": Raster(SIDE, SIDE, 1)}, wrap_x=True, wrap_y=True,
-        priority=BATCH, seed=NOISE_SEED,
-    )  # fmt: skip
+    run = _request(parameters, SIDE, 1)
     began = time.perf_counter()
     done, frames = client.run(run, [frame(gray)])
     seconds = time.perf_counter() - began
@@ -113,6 +161,13 @@ def _grown(client: Client, sample: Tensor, parameters: dict[str, Value]) -> tupl
         raise RuntimeError("the job was cancelled")
     made = torch.frombuffer(bytearray(frames[done.images["image"].frame]), dtype=torch.uint8)
     return made.view(1, 1, SIDE, SIDE).float() / 255, seconds
+
+
+def _request(parameters: dict[str, Value], side: int, channels: int) -> Run:
+    return Run(
+        secrets.token_hex(16), "texture", parameters, {"image": Raster(side, side, channels)}, wrap_x=True,
+        wrap_y=True, priority=BATCH, seed=NOISE_SEED,
+    )  # fmt: skip
 
 
 # --- how soon a loss is reached -------------------------------------------------------------------------------------

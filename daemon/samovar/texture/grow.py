@@ -118,9 +118,18 @@ def _fitted(
     picture = torch.minimum(torch.maximum(picture, low), high)
     if fixed is not None:
         low, high = (torch.where(fixed > 0, picture, each) for each in (low, high))
-    statistics = (Sliced if plan.sliced else Gram)(
-        plan.features, sample.picture, sample.alpha, sample.usable, watch.check
-    )
+
+    def is_enough() -> bool:
+        return watch.is_content() or watch.is_over(until)
+
+    def check() -> None:
+        watch.check()
+        if is_enough():  # not after the evaluation: one of a large picture takes many seconds
+            raise Over
+
+    kind = Sliced if plan.sliced else Gram
+    statistics = kind(plan.features, sample.picture, sample.alpha, sample.usable, watch.check)
+    statistics.check = check
     beneath = torch.zeros_like(picture)
     if plan.woven and not sample.alpha:
         beneath, low, high = picture, (low - picture).amax(1, keepdim=True), (high - picture).amin(1, keepdim=True)
@@ -131,7 +140,7 @@ def _fitted(
 
     def watched(fit: Fit) -> bool:
         watch.stepped(lambda: _enlarged(beneath + fit.picture, full))
-        return watch.is_content() or watch.is_over(until)
+        return is_enough()
 
     left = plan.iterations
     while left > 0:

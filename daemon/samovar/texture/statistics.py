@@ -53,7 +53,7 @@ class Statistics(ABC, Generic[Known]):
     def __init__(
         self, features: Features, sample: Tensor, alpha: bool, usable: Tensor, check: Callable[[], None] = lambda: None
     ) -> None:
-        self._features, self._alpha, self._check = features, alpha, check
+        self._features, self._alpha, self.check = features, alpha, check
         with torch.no_grad():
             self._shares = self._kept(usable)
             self._wanted = [self._learnt(each) for each in looks(sample, alpha)]
@@ -107,7 +107,7 @@ class Statistics(ABC, Generic[Known]):
             def summed(
                 seen: Tensor, piece: Piece = piece, number: int = number, counts: list[float] = counts
             ) -> list[Tensor]:
-                self._check()
+                self.check()
                 found = []
                 for place, answers in enumerate(self._features.answers(Piece(seen, piece.layers, piece.core))):
                     counts[place] = answers.shape[1]

@@ -12,14 +12,14 @@ patches at once. Other than there: begun with a quilt; votes weighed by how like
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from samovar.patches.field import Sources, described
-from samovar.patches.grid import Mask, Planes, Wrap, eroded
+from samovar.patches.grid import Mask, Planes, Wrap, eroded, padded
 from samovar.texture.features import halved
 from samovar.texture.quilt import quilt
 
@@ -38,6 +38,10 @@ USE_RADIUS, USE_WEIGHT, MOST_DUES = 8, 2.0, 4.0
 most of that."""
 NEAR = 32
 """Pixels, of the widest random search but in a level's first round, where all of the sample is searched."""
+LARGE_PIXELS, LARGE_ROUNDS = 1 << 20, 1
+"""From here on the steps take no turns: what they would still gain is not worth its time."""
+BAND_ROWS = 64
+"""Voted for at once."""
 AT_ONCE = 1 << 18
 """Patches compared at once."""
 FAR = float("inf")
@@ -68,7 +72,8 @@ def weave(
             made = colours[y, x]
         if min(colours.shape[:2]) > 2 * RADIUS and bool(eroded(free, RADIUS).any()):
             cloth = _Cloth(colours, free, wrap, generator, check, y, x)
-            made = cloth.woven(made, ROUNDS[min(number, len(ROUNDS) - 1)])
+            large = sizes[index][0] * sizes[index][1] > LARGE_PIXELS
+            made = cloth.woven(made, LARGE_ROUNDS if large else ROUNDS[min(number, len(ROUNDS) - 1)])
             y, x = cloth.y, cloth.x
     return made
 
@@ -189,22 +194,37 @@ class _Cloth:
             return before
         usual = known.kthvalue(max(1, int(len(known) * sharpness))).values
         weight = torch.where(found, torch.exp(-self._distances / (usual + 1e-9)) + 1e-6, 0.0)
-        total = before.new_zeros(before.shape)
-        weights = before.new_zeros(before.shape[:2])
-        for dy, dx in _offsets():
-            source = (self.y + dy).clamp(0, self._height - 1) * self._width + (self.x + dx).clamp(0, self._width - 1)
-            says = self._colours.index_select(0, source.flatten()).view_as(before)
-            counts = _moved(weight, dy, dx) * self._inside(dy, dx, *weight.shape)
-            total += _moved(says, dy, dx) * counts.unsqueeze(2)
-            weights += counts
-        self._check()
-        return torch.where(weights.unsqueeze(2) > 0, total / weights.unsqueeze(2).clamp(min=1e-12), before)
+        around = _around(weight, self._wrap, 0.0)
+        source = _around(self.y * self._width + self.x, self._wrap)
+        made = torch.empty_like(before)
+        for start in range(0, len(made), BAND_ROWS):
+            self._check()
+            rows = slice(start, start + BAND_ROWS)
+            made[rows] = self._band(around, source, before[rows], start)
+        return made
+
+    def _band(self, weight: Tensor, source: Tensor, before: Planes, top: int) -> Planes:
+        """Some rows of the texture. weight, source : (H + 2 * RADIUS, W + 2 * RADIUS); top : the first of the rows"""
+        height, width, _ = before.shape
+        total, weights = torch.zeros_like(before), before.new_zeros(height, width)
+        last = len(self._colours) - 1
+        for dy in range(-RADIUS, RADIUS + 1):
+            for dx in range(-RADIUS, RADIUS + 1):
+                rows = slice(top + RADIUS - dy, top + RADIUS - dy + height)
+                columns = slice(RADIUS - dx, RADIUS - dx + width)
+                place = (source[rows, columns] + (dy * self._width + dx)).clamp_(0, last)
+                says = self._colours.index_select(0, place.flatten()).view_as(before)
+                counts = weight[rows, columns]
+                total.addcmul_(says, counts.unsqueeze(2))
+                weights += counts
+        voted = total / weights.unsqueeze(2).clamp(min=1e-12)
+        return torch.where(weights.unsqueeze(2) > 0, voted, before)
 
 
-def _offsets() -> Iterator[tuple[int, int]]:
-    for dy in range(-RADIUS, RADIUS + 1):
-        for dx in range(-RADIUS, RADIUS + 1):
-            yield dy, dx
+def _around(values: Tensor, wrap: Wrap, beyond: float | None = None) -> Tensor:
+    """With RADIUS more on each side, from the other side where it wraps; else the last ones, or `beyond`."""
+    planes = padded(values.unsqueeze(2), RADIUS, wrap, beyond)
+    return planes[..., 0]
 
 
 def _moved(values: Tensor, dy: int, dx: int) -> Tensor:

@@ -78,9 +78,15 @@ def scenario(test):
         yield 500
         facts.setdefault("says", []).append(desk.status)
 
-    def undo():
-        krita.action("edit_undo").trigger()
-        yield 500
+    def step(action, wanted):
+        """Undo or redo one step, and whether that came to what was wanted."""
+        krita.action(action).trigger()
+        yield from test.until(lambda: state() == wanted, 5)
+        yield 200
+        return state() == wanted
+
+    def undo(wanted):
+        return (yield from step("edit_undo", wanted))
 
     docker = next(each for each in krita.dockers() if each.objectName() == "samovar_docker")
     for each in krita.dockers():
@@ -106,12 +112,9 @@ def scenario(test):
     test.save("whole.bin", layers()[-1].pixelData(LEFT, TOP, 70, 40))
     test.screenshot("texture.png")
     after = state()
-    yield from undo()
-    facts["undone"] = state() == before
-    krita.action("edit_redo").trigger()
-    yield 500
-    facts["redone"] = state() == after
-    yield from undo()
+    facts["undone"] = yield from undo(before)
+    facts["redone"] = yield from step("edit_redo", after)
+    yield from undo(before)
 
     # --- two to choose from
     yield from run(width=30, height=26, variants=2)
@@ -121,8 +124,7 @@ def scenario(test):
         [list(each.bounds().getRect()) for each in group.childNodes()],
         len({bytes(each.pixelData(LEFT, TOP, 30, 26)) for each in group.childNodes()}),
     ]  # fmt: skip
-    yield from undo()
-    facts["group_undone"] = state() == before
+    facts["group_undone"] = yield from undo(before)
     docker._form.widget("variants").setValue(1)
 
     # --- filled, where it needs a selection
@@ -142,8 +144,7 @@ def scenario(test):
     yield from run()
     facts["filled"] = state()[0]
     test.save("filled.bin", composite())
-    yield from undo()
-    facts["filling_undone"] = state() == holed
+    facts["filling_undone"] = yield from undo(holed)
 
     # --- from an ellipse, with blue around it
     source.remove()
@@ -163,8 +164,7 @@ def scenario(test):
     yield from run(result="new", width=44, height=0, tile_x=True)
     facts["ellipse"] = [docker.size_label.text(), state()[0]]
     test.save("ellipse.bin", layers()[-1].pixelData(6, 4, 44, 50))
-    yield from undo()
-    facts["ellipse_undone"] = state() == before
+    facts["ellipse_undone"] = yield from undo(before)
 
     # --- watched, kept: it takes longer than anybody here looks at it
     yield from begin(model="texture/random", start="noise", seconds=600, width=640, height=480)
@@ -181,8 +181,7 @@ def scenario(test):
     yield from test.until(lambda: desk.job is None, 30)
     yield 800
     facts["kept"] = [desk.status, state()[0]]
-    yield from undo()
-    facts["kept_undone"] = state() == before
+    facts["kept_undone"] = yield from undo(before)
 
     # --- cancelled
     yield from begin(seed=7)

@@ -62,7 +62,7 @@ def photograph(name: str) -> Tensor:
 
 
 def by_program(sample: Tensor, folder: Path, options: tuple[str, ...]) -> Tensor:
-    source, result = folder / "sample.png", folder / "made.png"
+    source, result = folder / "sample.png", folder / f"made{''.join(options)}.png"  # libvips remembers files by name
     written(sample, source)
     program = str(Path(sys.executable).parent / "samovar")
     command = [program, "texture", source, "-o", result, "--tile-x", "--tile-y", "--seed", "1", *options]

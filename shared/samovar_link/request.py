@@ -111,19 +111,11 @@ def seed(values: Mapping[str, Value]) -> int:
     return found if isinstance(found, int) else 0
 
 
-def wrap_x(values: Mapping[str, Value]) -> bool:
-    return bool(values.get(TILE_X.name, False))
-
-
-def wrap_y(values: Mapping[str, Value]) -> bool:
-    return bool(values.get(TILE_Y.name, False))
-
-
 def wraps(operation: OperationInfo, values: Mapping[str, Value]) -> tuple[bool, bool]:
     """`Run.wrap_x` and `Run.wrap_y`. Only of what is grown: of a filling, part of a layer is sent, whose edges meet
     nothing."""
     grown = samples(operation, values)
-    return grown and wrap_x(values), grown and wrap_y(values)
+    return grown and bool(values.get(TILE_X.name)), grown and bool(values.get(TILE_Y.name))
 
 
 def margin(values: Mapping[str, Value], width: int, height: int) -> int:

@@ -39,7 +39,7 @@ growing = pytest.mark.parametrize("case", [each for each in CASES if not each.st
 filling = pytest.mark.parametrize("case", [each for each in CASES if each.startswith("fill")])
 
 held = settings(
-    max_examples=5, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck),
+    max_examples=4, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck),
     phases=[Phase.generate],
 )  # fmt: skip
 sides = st.sampled_from([1, 2, 3, 9, 17, 30])
@@ -100,11 +100,9 @@ def test_the_same_request_gives_the_same_pixels(case: str, layer: tuple[Pixels, 
 
 
 @growing
-@pytest.mark.parametrize("size", [(40, 40), (50, 61)])
-def test_another_seed_gives_another_texture(case: str, size: tuple[int, int]) -> None:
-    pixels = noise(48, 48, 3)
-    width, height = size
-    one, other = (run(case, pixels, None, width=width, height=height, message={"seed": seed}).pixels for seed in (1, 2))
+def test_another_seed_gives_another_texture(case: str) -> None:
+    pixels = noise(40, 40, 3)
+    one, other = (run(case, pixels, None, width=50, height=41, message={"seed": seed}).pixels for seed in (1, 2))
     assert (one != other).any()
 
 
@@ -120,7 +118,7 @@ def test_variants_differ_and_the_first_is_what_one_alone_is(case: str) -> None:
 
 
 @growing
-@pytest.mark.parametrize("dtype", sorted(DTYPES))
+@pytest.mark.parametrize("dtype", ["u8", "f16"])
 def test_nothing_from_outside_the_selection_gets_into_it(case: str, dtype: str) -> None:
     """Inside it is dark, outside bright."""
     pixels = (noise(64, 64, 3, dtype="f32", seed=1) * 0.3 * TOPS[dtype]).astype(DTYPES[dtype])
@@ -176,7 +174,7 @@ def test_opaque_stays_opaque(case: str, layer: tuple[Pixels, Pixels]) -> None:
 
 
 @every
-@pytest.mark.parametrize("dtype", ["u16", "f32"])
+@pytest.mark.parametrize("dtype", ["u16"])
 def test_depth_is_kept(case: str, dtype: str) -> None:
     pixels = smooth(64, 64, 1, dtype)
     mask = np.zeros((64, 64, 1), np.uint8)
@@ -231,7 +229,7 @@ def test_what_repeats_has_no_seam(case: str, axis: int) -> None:
     waves = 127 + 90 * np.sin(rows / 5.3 + np.sin(columns / 7.1)) * np.cos(columns / 4.7)
     pixels = waves.astype(np.uint8)[..., None].repeat(3, 2)
     wrap = {"wrap_y": axis == 0, "wrap_x": axis == 1}
-    made = run(case, pixels, None, width=80, height=90, iterations=25, message=wrap).pixels.astype(np.float32)
+    made = run(case, pixels, None, width=80, height=90, iterations=8, message=wrap).pixels.astype(np.float32)
     steps = np.square(made - np.roll(made, 1, axis)).mean(axis=(1 - axis, 2))
     assert steps[0] <= np.quantile(steps[1:], 0.99) * 1.1
 
@@ -268,8 +266,7 @@ def test_a_sample_that_holds_nothing_is_refused(pixels: Pixels) -> None:
         run("patches", pixels, mask)
 
 
-@pytest.mark.parametrize("start", ["quilt", "noise"])
-@pytest.mark.parametrize("wrap", [False, True])
+@pytest.mark.parametrize(("start", "wrap"), [("quilt", True), ("noise", False)])
 def test_gatys_runs_with_weights_of_the_right_shape(start: str, wrap: bool) -> None:
     """Those of the published network cannot be had here; what it computes is in `test_texture.py`."""
     network = vgg19.VGG19().requires_grad_(False)

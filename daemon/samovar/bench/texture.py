@@ -60,7 +60,8 @@ def _likeness(plan: Plan) -> Row:
                 plan.say(f"texture: {name}, {method}")
                 made[name][method] = _grown(client, crops(name)[0], parameters)
         large = list(_large(client, plan))
-    figures, detail = [], {}
+    figures: list[Figure] = []
+    detail = {}
     for name, methods in made.items():
         sample, elsewhere = crops(name)
         told = {"floor": _compared(elsewhere, sample, (False, False)), "quilt": _compared(quilted(sample), sample)}

@@ -87,7 +87,7 @@ class RandomFilters(Features):
         everything = slice(None), slice(None)
         for level in range(self.count):
             picture = halved(picture, wrap) if level else picture
-            padded = _continued(picture, self._side // 2, wrap)
+            padded = continued(picture, self._side // 2, wrap)
             height, width = (each - self._side + 1 for each in padded.shape[-2:])
             if min(height, width) < 1:
                 return
@@ -163,7 +163,7 @@ def halved(picture: Tensor, wrap: Wrap = (False, False)) -> Tensor:
     Not by means of two: what gradients then do at a coarse size shows at the full one as squares.
     """
     height, width = picture.shape[-2:]
-    picture = _continued(picture, 1, wrap)
+    picture = continued(picture, 1, wrap)
     beyond = [
         0 if wrap[1] else 1,
         (0 if wrap[1] else 1) + width % 2,
@@ -176,7 +176,7 @@ def halved(picture: Tensor, wrap: Wrap = (False, False)) -> Tensor:
     return picture
 
 
-def _continued(picture: Tensor, margin: int, wrap: Wrap) -> Tensor:
+def continued(picture: Tensor, margin: int, wrap: Wrap) -> Tensor:
     """With `margin` more from the other side, along axes that wrap."""
     for axis, wraps in ((2, wrap[0]), (3, wrap[1])):
         if wraps:

@@ -24,7 +24,10 @@ MEMORY_BYTES = 512 << 20
 """For what L-BFGS remembers."""
 LEARNING_RATE = 0.02
 """Of Adam, in units of the picture's range."""
-SETTLED_STEPS, SETTLED = 12, 0.1
+FIRST_STEP = 0.02
+"""Of L-BFGS, in units of the picture's range, on the average: it begins by as much as the loss is steep."""
+LEAST = 1e-20
+SETTLED_STEPS, SETTLED = 12, 0.05
 """It is over when so many steps gain less than this share."""
 LBFGS, ADAM = "L-BFGS", "Adam"
 
@@ -59,7 +62,7 @@ class Fit:
         self.losses: list[float] = []
         self.method = method or (LBFGS if corrections(problem.start.numel()) >= LEAST_CORRECTIONS else ADAM)
         self._problem, self._loss, self._watch = problem, loss, watch
-        self._scale = 1.0
+        self._unit = self._scale = 1.0
         self._patient = patient
 
     def run(self, iterations: int) -> bool:
@@ -67,11 +70,10 @@ class Fit:
 
         Raises Over if it was said to be enough.
         """
-        with torch.no_grad():
-            first = float(self._loss(self._problem.start))
-        self._scale = 1 / max(first, 1e-12)
-        settled = self._by_lbfgs(iterations) if self.method == LBFGS else self._by_adam(iterations)
-        return settled
+        first, gradient = self._differentiated(self._problem.start)
+        self._unit = max(first, LEAST)
+        self._scale = FIRST_STEP / max(float(gradient.square().mean().sqrt()), LEAST)
+        return self._by_lbfgs(iterations) if self.method == LBFGS else self._by_adam(iterations)
 
     def _by_lbfgs(self, iterations: int) -> bool:
         start, low, high = self._problem.start, self._problem.low, self._problem.high
@@ -80,7 +82,7 @@ class Fit:
         def evaluate(values: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
             picture = torch.from_numpy(values.astype(np.float32)).to(start.device).view(start.shape)
             loss, gradient = self._evaluated(picture)
-            return loss, gradient.flatten().cpu().double().numpy()
+            return loss * self._scale, gradient.flatten().cpu().double().numpy() * self._scale
 
         def stepped(_: object) -> None:
             nonlocal steps
@@ -114,17 +116,20 @@ class Fit:
         return False
 
     def _evaluated(self, picture: Tensor) -> tuple[float, Tensor]:
-        leaf = picture.detach().requires_grad_(True)
-        loss = self._loss(leaf) * self._scale
-        (gradient,) = torch.autograd.grad(loss, leaf)
-        value = float(loss.detach())
-        if not self.losses or value < self.losses[-1]:
+        value, gradient = self._differentiated(picture)
+        if not self.losses or value / self._unit < self.losses[-1]:
             self.picture = picture.clone()
-        self.losses.append(min([value, *self.losses[-1:]]))
+        self.losses.append(min([value / self._unit, *self.losses[-1:]]))
         self.count += 1
         if self._watch(self):
             raise Over
         return value, gradient
+
+    def _differentiated(self, picture: Tensor) -> tuple[float, Tensor]:
+        leaf = picture.detach().requires_grad_(True)
+        loss = self._loss(leaf)
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        return float(loss.detach()), gradient
 
     @property
     def _has_settled(self) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from samovar.patches.grid import Wrap
-from samovar.texture.features import Features, halved
+from samovar.texture.features import Features, continued, halved
 from samovar.texture.fit import Bounded, Fit, Over
 from samovar.texture.histogram import matched
 from samovar.texture.statistics import Gram, Sliced
@@ -27,7 +27,9 @@ LEAST_SIDE = 48
 """Of the smallest picture that noise is made a texture at."""
 SHARES = (0.1, 0.2, 0.7)
 """Of the time, for the levels from noise on, the last ones of these."""
-FINE = 0.1
+MARGIN = 2
+"""Pixels from the other side with which a picture that repeats is enlarged."""
+FINE = 0.5
 """Of the noise at the next level, that what came of it before gets."""
 ROUND = 40
 """Steps with the same directions, where they are drawn."""
@@ -99,12 +101,12 @@ def grow(sample: Sample, start: Tensor, plan: Plan, generator: torch.Generator, 
     picture = starts[-1]
     for number, index in enumerate(reversed(range(len(starts)))):
         if number:
-            picture = _finer(picture, starts[index])
+            picture = _finer(picture, starts[index], plan.wrap)
         fixed = plan.fixed if not index else None
         picture = _fitted(picture, samples[index], fixed, plan, generator, watch, sum(shares[: number + 1]), start)
         if watch.is_content():
             break
-    picture = _enlarged(picture, start)
+    picture = _enlarged(picture, start, plan.wrap)
     return picture if plan.woven else matched(picture, sample.values)
 
 
@@ -139,7 +141,7 @@ def _fitted(
         return statistics.loss(beneath + each, plan.wrap)
 
     def watched(fit: Fit) -> bool:
-        watch.stepped(lambda: _enlarged(beneath + fit.picture, full))
+        watch.stepped(lambda: _enlarged(beneath + fit.picture, full, plan.wrap))
         return is_enough()
 
     left = plan.iterations
@@ -157,14 +159,22 @@ def _fitted(
     return beneath + picture
 
 
-def _enlarged(picture: Tensor, full: Tensor) -> Tensor:
-    size = full.shape[-2:]
-    return picture if picture.shape[-2:] == size else functional.interpolate(picture, size, mode="bilinear")
+def _enlarged(picture: Tensor, full: Tensor, wrap: Wrap) -> Tensor:
+    """In the size of another picture, of which it has that of a level."""
+    sizes = [full.shape[-2:]]
+    while sizes[-1][0] > picture.shape[-2] or sizes[-1][1] > picture.shape[-1]:
+        sizes.append(torch.Size((each + 1) // 2 for each in sizes[-1]))
+    for size in reversed(sizes[:-1]):
+        around = continued(picture, MARGIN, wrap)
+        around = functional.interpolate(around, scale_factor=2.0, mode="bilinear")
+        top, left = (2 * MARGIN if wraps else 0 for wraps in wrap)
+        picture = around[:, :, top : top + size[0], left : left + size[1]]
+    return picture
 
 
-def _finer(picture: Tensor, noise: Tensor) -> Tensor:
+def _finer(picture: Tensor, noise: Tensor, wrap: Wrap) -> Tensor:
     """At the next level; with a little of what that began with, for what is fine to come of."""
-    return _enlarged(picture, noise) + FINE * (noise - noise.mean((2, 3), keepdim=True))
+    return _enlarged(picture, noise, wrap) + FINE * (noise - noise.mean((2, 3), keepdim=True))
 
 
 def _shares(levels: int) -> list[float]:

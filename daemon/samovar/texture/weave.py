@@ -49,12 +49,14 @@ FAR = float("inf")
 
 def weave(
     sample: Planes, usable: Mask, size: tuple[int, int], wrap: Wrap, generator: torch.Generator,
-    check: Callable[[], None] = lambda: None,
+    check: Callable[[], None] = lambda: None, kept: Mask | None = None,
 ) -> Planes:  # fmt: skip
     """A texture of that size, (H, W, C).
 
     sample : (h, w, C); usable : (h, w), pixels that may be copied
     check : called now and then; may raise to stop
+    kept : (h, w), what of the sample stays where it is, so that the rest comes to fit it; `size` is then the sample's.
+        None: nothing
 
     Raises NoWholeBlock if nothing is usable.
     """
@@ -62,6 +64,9 @@ def weave(
     sizes = [size]
     for _ in levels[1:]:
         sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+    stays = [kept]
+    for _ in levels[1:]:
+        stays.append(None if stays[-1] is None else _whole(stays[-1]))
     at = quilt(*levels[-1], sizes[-1], wrap, generator, check)
     y, x = at // levels[-1][0].shape[1], at % levels[-1][0].shape[1]
     made = levels[-1][0][y, x]
@@ -73,9 +78,9 @@ def weave(
         if min(colours.shape[:2]) > 2 * RADIUS and bool(eroded(free, RADIUS).any()):
             cloth = _Cloth(colours, free, wrap, generator, check, y, x)
             large = sizes[index][0] * sizes[index][1] > LARGE_PIXELS
-            made = cloth.woven(made, LARGE_ROUNDS if large else ROUNDS[min(number, len(ROUNDS) - 1)])
+            made = cloth.woven(made, LARGE_ROUNDS if large else ROUNDS[min(number, len(ROUNDS) - 1)], stays[index])
             y, x = cloth.y, cloth.x
-    return made
+    return made if kept is None else torch.where(kept.unsqueeze(2), sample, made)
 
 
 def _levels(sample: Planes, usable: Mask) -> list[tuple[Planes, Mask]]:
@@ -86,11 +91,16 @@ def _levels(sample: Planes, usable: Mask) -> list[tuple[Planes, Mask]]:
         if min(colours.shape[:2]) < 2 * LEAST_SIDE:
             break
         smaller = halved(colours.permute(2, 0, 1).unsqueeze(0))[0].permute(1, 2, 0).contiguous()
-        whole = halved(free.float().expand(1, 1, -1, -1))[0, 0] > 0.999
+        whole = _whole(free)
         if not bool(free.all()) and not bool(eroded(whole, 2 * RADIUS, outside=True).any()):
             break
         levels.append((smaller, whole))
     return levels
+
+
+def _whole(mask: Mask) -> Mask:
+    """Of a mask, at half the size, what is nothing but it."""
+    return halved(mask.float().expand(1, 1, -1, -1))[0, 0] > 0.999
 
 
 def _finer(y: Tensor, x: Tensor, size: tuple[int, int], limits: torch.Size | tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -111,7 +121,7 @@ class _Cloth:
     ) -> None:  # fmt: skip
         self._sources = Sources.of(sample, usable, RADIUS, (False, False))
         self._valid = self._sources.valid.flatten()
-        self._colours = sample.flatten(0, 1)
+        self._sample, self._colours = sample, sample.flatten(0, 1)
         self._height, self._width = sample.shape[:2]
         self._wrap, self._generator, self._check = wrap, generator, check
         self.y, self.x = y.clone(), x.clone()
@@ -119,8 +129,10 @@ class _Cloth:
         self._distances = sample.new_zeros(0)
         self._dues = sample.new_zeros(0)
 
-    def woven(self, made: Planes, rounds: int) -> Planes:
+    def woven(self, made: Planes, rounds: int, kept: Mask | None) -> Planes:
         for index in range(rounds):
+            if kept is not None:
+                made = torch.where(kept.unsqueeze(2), self._sample, made)
             self._wanted = described(made, self._sources.basis, RADIUS, self._wrap).flatten(0, 1)
             self._weigh_use()
             self._distances = torch.full(self.y.shape, FAR)

@@ -19,7 +19,6 @@ from torch import Tensor
 from samovar.models.texture import PATCHES
 from samovar.networks import FeatureNetwork, WholeNetwork
 from samovar.operations.texture import FILL, NOISE, SLICED, Params
-from samovar.patches.completion import NothingToCopy, complete
 from samovar.patches.grid import Wrap, eroded
 from samovar.texture import grow
 from samovar.texture.features import Features, NetworkFeatures, RandomFilters
@@ -314,20 +313,16 @@ class _Fill(_Growth):
     def _made(self, generator: torch.Generator) -> Tensor:
         if self._place is None:
             return torch.zeros(0)
-        try:
-            started = complete(
-                self._planes, self._hole, self._usable, self._wrap, generator.initial_seed(), self._woven, match=True
-            )
-        except NothingToCopy as error:
-            raise BadRequest.field("texture mask", "all that is seen around it", "a part of it") from error
-        start = _picture(started)
+        self.job.progress(0.0, STAGE)
+        size = self._hole.shape[0], self._hole.shape[1]
+        started = weave(self._planes, self._usable, size, self._wrap, generator, self.job.check, ~self._hole)
+        start, sample = _picture(started), Sample(_picture(self._planes), self._alpha, self._usable[None, None].float())
+        if not self._alpha:
+            start[..., self._hole] = evened(start[..., self._hole].unsqueeze(2), sample.values)[:, :, 0]
+        self.job.progress(WOVEN_SHARE, STAGE)
         if self.job.run.stream:
             self.show(start)
-        sample = Sample(_picture(self._planes), self._alpha, self._usable[None, None].float())
         return self.grown(sample, start, self._wrap, generator, (~self._hole)[None, None].float())
-
-    def _woven(self, share: float) -> None:
-        self.job.progress(WOVEN_SHARE * share, STAGE)
 
     def _put(self, picture: Tensor, pixels: Pixels) -> None:
         np.copyto(pixels, cut(self.way.source, self._scope))

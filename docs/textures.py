@@ -34,10 +34,10 @@ NAMES = ("brick", "grass", "gravel", "immunohistochemistry")
 PROGRAM = {
     "default": (),
     "random filters": ("--model", "texture/random"),
-    "from noise": ("--model", "texture/random", "--start", "noise", "--seconds", "60"),
-    "sliced": ("--model", "texture/random", "--start", "noise", "--seconds", "60", "--loss", "sliced"),
+    "from noise": ("--model", "texture/random", "--start", "noise", "--seconds", "30"),
+    "sliced": ("--model", "texture/random", "--start", "noise", "--seconds", "30", "--loss", "sliced"),
 }
-OWN_SECONDS = 60.0
+OWN_SECONDS = 30.0
 COLORIZER = "samovar/art-colour"
 
 
@@ -62,7 +62,7 @@ def photograph(name: str) -> Tensor:
 
 
 def by_program(sample: Tensor, folder: Path, options: tuple[str, ...]) -> Tensor:
-    source, result = folder / "sample.png", folder / f"made{''.join(options)}.png"  # libvips remembers files by name
+    source, result = folder / "sample.png", folder / f"made{len(options)}.png"  # libvips remembers files by name
     written(sample, source)
     program = str(Path(sys.executable).parent / "samovar")
     command = [program, "texture", source, "-o", result, "--tile-x", "--tile-y", "--seed", "1", *options]

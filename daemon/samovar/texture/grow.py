@@ -132,6 +132,8 @@ def _fitted(
     kind = Sliced if plan.sliced else Gram
     statistics = kind(plan.features, sample.picture, sample.alpha, sample.usable, watch.check)
     statistics.check = check
+    if fixed is not None:
+        statistics.look_at(fixed, plan.wrap)
     beneath = torch.zeros_like(picture)
     if plan.woven and not sample.alpha:
         beneath, low, high = picture, (low - picture).amax(1, keepdim=True), (high - picture).amin(1, keepdim=True)

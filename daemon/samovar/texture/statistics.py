@@ -54,6 +54,7 @@ class Statistics(ABC, Generic[Known]):
         self, features: Features, sample: Tensor, alpha: bool, usable: Tensor, check: Callable[[], None] = lambda: None
     ) -> None:
         self._features, self._alpha, self.check = features, alpha, check
+        self._among: list[list[Tensor]] | None = None
         with torch.no_grad():
             self._shares = self._kept(usable)
             self._wanted = [self._learnt(each) for each in looks(sample, alpha)]
@@ -64,6 +65,12 @@ class Statistics(ABC, Generic[Known]):
         for index, look in enumerate(looks(picture, self._alpha)):
             found = found + self._distance(look, wrap, index)
         return found
+
+    def look_at(self, fixed: Tensor, wrap: Wrap) -> None:
+        """Of pictures compare only what sees more than fixed pixels, (1, 1, h, w) of 0 and 1, in Gram matrices. Else a
+        small part that may change would make up for whatever the rest is lacking."""
+        pieces = self._features.split(fixed, wrap)
+        self._among = [[1 - share for share in self._features.shares(each)] for each in pieces]
 
     def renew(self, generator: torch.Generator) -> None:
         """Draw anew what is drawn. Most draw nothing."""
@@ -91,11 +98,16 @@ class Statistics(ABC, Generic[Known]):
         ]
 
     def _mean(
-        self, look: Tensor, wrap: Wrap, part: Callable[[Tensor, int], Tensor], sample: bool = False
+        self,
+        look: Tensor,
+        wrap: Wrap,
+        part: Callable[[Tensor, int], Tensor],
+        shares: list[list[Tensor]] | None = None,
     ) -> list[Tensor | None]:
         """For each layer, the mean over positions of what `part` makes of answers; None where it has none.
 
         part : answers (N, positions), layer -> sum over positions
+        shares : of positions, by piece and layer; None: all count
         """
         sums: list[Tensor | None] = [None] * self._features.count
         positions = [0.0] * self._features.count
@@ -111,8 +123,8 @@ class Statistics(ABC, Generic[Known]):
                 found = []
                 for place, answers in enumerate(self._features.answers(Piece(seen, piece.layers, piece.core))):
                     counts[place] = answers.shape[1]
-                    if sample:
-                        share = self._shares[number][place]
+                    if shares is not None:
+                        share = shares[number][place]
                         answers, counts[place] = answers * share, float(share.sum())
                     found.append(part(answers, piece.layers[place]))
                 return found
@@ -141,13 +153,13 @@ class Gram(Statistics[_Answers]):
     """
 
     def _learnt(self, look: Tensor) -> _Answers:
-        means = self._mean(look, NOWHERE, lambda answers, _: answers.sum(1), sample=True)
+        means = self._mean(look, NOWHERE, lambda answers, _: answers.sum(1), self._shares)
         scales = [None if each is None else _scale(each) for each in means]
 
         def products(answers: Tensor, layer: int) -> Tensor:
             return _scaled_products(answers, scales[layer])
 
-        return _Answers(scales, self._mean(look, NOWHERE, products, sample=True))
+        return _Answers(scales, self._mean(look, NOWHERE, products, self._shares))
 
     def _distance(self, look: Tensor, wrap: Wrap, index: int) -> Tensor:
         wanted = self._wanted[index]
@@ -156,7 +168,7 @@ class Gram(Statistics[_Answers]):
         def products(answers: Tensor, layer: int) -> Tensor:
             return _scaled_products(answers, wanted.scales[layer])
 
-        for gram, its in zip(self._mean(look, wrap, products), wanted.grams, strict=True):
+        for gram, its in zip(self._mean(look, wrap, products, self._among), wanted.grams, strict=True):
             if gram is not None and its is not None:
                 found = found + gram_loss(gram, its)
         return found

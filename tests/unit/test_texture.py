@@ -260,9 +260,27 @@ def test_what_is_too_large_to_remember_goes_by_adam(monkeypatch: pytest.MonkeyPa
 
 
 def test_values_become_those_of_the_sample_in_their_own_order() -> None:
-    made = matched(drawn(1, 2, 30, 20), drawn(2, 600, seed=1))
-    order = drawn(1, 2, 30, 20).flatten(2).argsort(2)
-    torch.testing.assert_close(made.flatten(2).gather(2, order), drawn(2, 600, seed=1).sort(1).values[None])
+    made = matched(drawn(1, 1, 30, 20), drawn(1, 600, seed=1))
+    order = drawn(1, 1, 30, 20).flatten(2).argsort(2)
+    torch.testing.assert_close(made.flatten(2).gather(2, order), drawn(1, 600, seed=1).sort(1).values[None])
+
+
+@pytest.mark.parametrize("make", ["matched", "noise"])
+def test_no_colour_comes_of_it_that_the_sample_lacks(make: str) -> None:
+    """All of its colours lie between a brown and a blue."""
+    share = drawn(1, 40, 40)
+    picture = torch.lerp(
+        torch.tensor([0.5, 0.3, 0.1]).view(3, 1, 1), torch.tensor([0.2, 0.3, 0.7]).view(3, 1, 1), share
+    )
+    sample = Sample(picture.unsqueeze(0), False, all_of(picture.unsqueeze(0)))
+    if make == "noise":
+        made = grow.noise(sample, (30, 50), torch.Generator().manual_seed(0))
+    else:
+        made = matched(drawn(1, 3, 30, 50, seed=1), sample.values)
+    along = (made[:, 0] - 0.2) / 0.3
+    torch.testing.assert_close(made[:, 2], 0.7 - 0.6 * along, rtol=0, atol=1e-3)
+    torch.testing.assert_close(made[:, 1], torch.full_like(along, 0.3), rtol=0, atol=1e-3)
+    assert float(along.std()) > 0.2
 
 
 def test_equal_values_stay_equal() -> None:

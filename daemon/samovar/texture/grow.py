@@ -1,7 +1,8 @@
 """A texture drawn towards what features answer to a sample of it: out of noise, or out of something woven.
 
 Noise goes level by level: what is large is decided while the picture is small. At the end each channel gets the values
-of the sample, in the order that they have come to be in, as Gatys's program does.
+of the sample, in the order that they have come to be in, as Gatys's program does; but channels are the axes along which
+the sample's colours lie, so that no colour comes of it that is not there.
 
 What is woven is right already but for seams and sharpness. So it is worked on in its full size alone, and nothing but
 its lightness changes: statistics would also spread colours to where there are none in the sample.
@@ -20,7 +21,7 @@ from torch.nn import functional
 from samovar.patches.grid import Wrap
 from samovar.texture.features import Features, continued, halved
 from samovar.texture.fit import Bounded, Fit, Over
-from samovar.texture.histogram import matched
+from samovar.texture.histogram import colour_axes, matched
 from samovar.texture.statistics import Gram, Sliced
 
 LEAST_SIDE = 48
@@ -185,8 +186,11 @@ def _shares(levels: int) -> list[float]:
 
 
 def noise(sample: Sample, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Of the sample's mean and deviation: (1, C, H, W)"""
+    """Of the colours of the sample, as they go together: its mean and covariance, within its range. (1, C, H, W)"""
     values = sample.values
-    drawn = torch.randn(1, len(values), *size, generator=generator)
-    mean, deviation = (each.view(1, -1, 1, 1) for each in (values.mean(1), values.std(1, correction=0)))
-    return (mean + deviation * drawn).clamp(values.amin(1).view(1, -1, 1, 1), values.amax(1).view(1, -1, 1, 1))
+    axes, mean = colour_axes(values)
+    spread = (axes @ (values - mean)).std(1, correction=0, keepdim=True)
+    drawn = torch.randn(len(values), size[0] * size[1], generator=generator)
+    picture = (mean + axes.T @ (spread * drawn)).view(1, len(values), *size)
+    low, high = (each.view(1, -1, 1, 1) for each in (values.amin(1), values.amax(1)))
+    return torch.minimum(torch.maximum(picture, low), high)

@@ -10,9 +10,24 @@ MOST_EVENED = 0.05
 
 
 def matched(picture: Tensor, values: Tensor) -> Tensor:
-    """Each channel with the values of the sample, (C, n), in its own order; equal ones stay equal. (1, C, H, W)"""
-    planes = [ranked(plane, each) for plane, each in zip(picture[0], values, strict=True)]
-    return torch.stack(planes).unsqueeze(0)
+    """Along each axis of its colours with the values of the sample, (C, n), in its own order; equal ones stay equal.
+    Within the sample's range. (1, C, H, W)"""
+    axes, mean = colour_axes(values)
+    along, wanted = axes @ (picture[0].flatten(1) - mean), axes @ (values - mean)
+    made = torch.stack([ranked(each, its) for each, its in zip(along, wanted, strict=True)])
+    found = (mean + axes.T @ made).view_as(picture)
+    low, high = (each.view(1, -1, 1, 1) for each in (values.amin(1), values.amax(1)))
+    return torch.minimum(torch.maximum(found, low), high)
+
+
+def colour_axes(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Principal axes of colours, (C, C), one a row, and their mean, (C, 1). values : (C, n)"""
+    mean = values.mean(1, keepdim=True)
+    if len(values) == 1:
+        return torch.ones_like(values[:, :1]), mean
+    apart = (values - mean).double().cpu()
+    _, vectors = torch.linalg.eigh(apart @ apart.T)
+    return vectors.T.to(values), mean
 
 
 def evened(picture: Tensor, values: Tensor) -> Tensor:

@@ -282,3 +282,14 @@ def test_gatys_runs_with_weights_of_the_right_shape(start: str, wrap: bool) -> N
     assert made[0].pixels.shape == made[1].pixels.shape == (40, 64, 3)
     assert (made[0].pixels != made[1].pixels).any()
     assert made[1].result.report.model == "vgg19/features" and not made[1].result.report.retries
+
+
+def test_a_sample_as_faint_as_all_that_is_selected_is_one() -> None:
+    """What is not selected is more opaque, and does not matter."""
+    pixels = noise(60, 60, 4)
+    pixels[..., 3] = 255
+    pixels[:, :50, 3] = 128
+    mask = np.zeros((60, 60, 1), np.uint8)
+    mask[:, :48] = 255
+    made = run("patches", pixels, mask, width=40, height=40).pixels
+    assert (made[..., 3] == 128).all()

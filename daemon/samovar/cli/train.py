@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SAID_SECONDS = 60.0
 """Between two lines where there is no bar."""
+_LARGEST = 1024
+"""Pixels of the shorter side that pictures for upscale and denoise are shrunk to: they are held in memory."""
 _SOURCE = click.Path(exists=True, path_type=Path)
 
 
@@ -102,6 +104,58 @@ def sizedecoder(
         return sizedecoder.SizeDecoder(pictures.read(sources, sizedecoder.SIDE * 5 // 4), seed)
 
     _train(task, out, minutes, as_json, seed=seed, decay=1e-5, falls=False, **settings)
+
+
+_PART = click.option("--size", "side", type=click.IntRange(16, 256), default=64, show_default=True,
+                     help="Pixels of a side that the network makes in a step; even.")  # fmt: skip
+_SHRINK = click.option("--shrink", type=click.FloatRange(0.1, 1), default=1.0, show_default=True,
+                       help="Share of their size that pictures are shrunk to, to rid them of JPEG.")  # fmt: skip
+_START = click.option("--from", "start", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+                      metavar="FILE", help="Weights to begin with.")  # fmt: skip
+
+
+@train.command()
+@_common(steps=20000, batch=16, rate=1e-3)
+@_PART
+@_SHRINK
+@_START
+@click.option("--network", type=click.Choice(["upconv7", "srcnn"]), default="upconv7", show_default=True,
+              help="upconv7: waifu2x's; srcnn: the first of all, lightness alone.")  # fmt: skip
+@click.option("--noise", "level", type=click.IntRange(-1, 3), default=-1, show_default=True,
+              help="Of JPEG, to be cleaned on the way; -1 for none.")  # fmt: skip
+def upscale(
+    sources: tuple[Path, ...], out: Path, side: int, shrink: float, start: Path | None, network: str, level: int,
+    seed: int, minutes: float, as_json: bool, **settings: Any,
+) -> None:  # fmt: skip
+    """A network that makes pictures twice as large, for pictures like yours: folders of them, or tars."""
+    if side % 2:
+        raise click.UsageError(f"--size {side} is not even", click.get_current_context())
+
+    def task() -> Task:
+        from samovar.training import pictures, upscale
+
+        return upscale.Upscale(pictures.read(sources, _LARGEST, shrink), network, level, side, seed, start)
+
+    _train(task, out, minutes, as_json, seed=seed, decay=0.0, **settings)
+
+
+@train.command()
+@_common(steps=20000, batch=16, rate=1e-3)
+@_PART
+@_SHRINK
+@_START
+def denoise(
+    sources: tuple[Path, ...], out: Path, side: int, shrink: float, start: Path | None, seed: int, minutes: float,
+    as_json: bool, **settings: Any,
+) -> None:  # fmt: skip
+    """A network that takes grain and the roughness of paper away, on clean pictures: folders of them, or tars."""
+
+    def task() -> Task:
+        from samovar.training import denoise, pictures
+
+        return denoise.Denoise(pictures.read(sources, _LARGEST, shrink), side, seed, start)
+
+    _train(task, out, minutes, as_json, seed=seed, decay=0.0, **settings)
 
 
 def _train(make: Callable[[], Task], out: Path, minutes: float, as_json: bool, **settings: Any) -> None:

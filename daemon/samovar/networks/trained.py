@@ -16,6 +16,9 @@ from samovar_link.errors import ModelUnavailable
 KINDS = {
     "chroma_unet": Description("ChromaUNet", "chroma_unet", 1, 3, 16, 0, 0),
     "sizedecoder": Description("SizeDecoder", "sizedecoder", 2, 3, 16, 64, 0),
+    "upconv7": Description("UpConv7", "upconv7", 2, 3, 1, 7, 0),
+    "srcnn": Description("SRCNN", "srcnn", 2, 3, 1, 8, 0),
+    "dncnn": Description("DnCNN", "dncnn", 1, 3, 1, 12, 0),
 }
 """What stands in a file as its architecture, the module in `samovar.networks` -> what it is; its purpose is that
 name."""

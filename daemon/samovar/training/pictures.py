@@ -35,13 +35,15 @@ class Photo:
         return _PART.sub("", self.name.rpartition(".")[0])
 
 
-def read(sources: Sequence[Path], side: int) -> list[Photo]:
+def read(sources: Sequence[Path], side: int, share: float = 1.0) -> list[Photo]:
     """All pictures in folders (with those in them) and tars, in order of their names, the shorter side shrunk to
-    `side`.
+    `side`, and all of them to `share` of their size at most: what a file's compression left in them goes by that.
 
     Transparent parts become white. Files that are no picture are passed over. Raises PictureError if there is none.
     """
-    found = [photo for source in sources for name, data in _files(source) if (photo := _decoded(name, data, side))]
+    found = [
+        photo for source in sources for name, data in _files(source) if (photo := _decoded(name, data, side, share))
+    ]
     if not found:
         raise PictureError(f"{', '.join(map(str, sources))}: no pictures ({', '.join(FORMATS)}) in there")
     return sorted(found, key=lambda photo: photo.name)
@@ -63,12 +65,12 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
         raise PictureError(f"{source} is neither a folder nor a tar of pictures ({error})") from error
 
 
-def _decoded(name: str, data: bytes, side: int) -> Photo | None:
+def _decoded(name: str, data: bytes, side: int, share: float) -> Photo | None:
     try:
         image = pyvips.Image.new_from_buffer(data, "").autorot()  # as `thumbnail_buffer` turns it, too
-        scale = side / min(image.width, image.height)
+        scale = min(share, side / min(image.width, image.height))
         image = pyvips.Image.thumbnail_buffer(
-            data, max(1, round(image.width * min(1, scale))), height=max(1, round(image.height * min(1, scale))),
+            data, max(1, round(image.width * scale)), height=max(1, round(image.height * scale)),
             size="force",
         )  # fmt: skip
         if image.hasalpha():

@@ -35,7 +35,8 @@ _CHUNK_BYTES = 1 << 20
 _OPERATIONS = {
     "SR": ("upscale", "foreign"), "Restoration": ("denoise", "foreign"), "Inpainting": ("inpaint", "lama"),
     "Colorization": ("colorize", "ddcolor"), "chroma_unet": ("colorize", "chroma_unet"),
-    "sizedecoder": ("upscale", "sizedecoder"),
+    "sizedecoder": ("upscale", "sizedecoder"), "upconv7": ("upscale", "upconv7"), "srcnn": ("upscale", "srcnn"),
+    "dncnn": ("denoise", "dncnn"),
 }  # fmt: skip
 """Purpose, in spandrel's words, or as `networks.trained` tells it -> operation, network."""
 _known: tuple[tuple[Path, int], tuple[ModelCard, ...]] | None = None

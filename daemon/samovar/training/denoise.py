@@ -1,0 +1,105 @@
+"""Training of a network that takes grain and paper out of pictures, of any strength up to a most.
+
+A picture is its own teacher: chance lays Gaussian noise over it, or the roughness of paper, and the network finds that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from samovar.networks import Network, dncnn
+from samovar.picture import PictureError
+from samovar.training import degradation, detail, huber, pictures, sheet
+from samovar.training.pictures import Photo
+from samovar.training.upscale import HELD_SIDE, SHOWN, built, middle
+
+MOST_SIGMA = 55.0
+"""Of Gaussian noise, in 255ths; the least is none at all."""
+SIGMAS = (10, 25, 50)
+"""That it is measured at."""
+PAPER_SHARE = 0.25
+"""Of pictures that get the roughness of paper instead."""
+
+
+class Denoise:
+    architecture = "dncnn"
+
+    def __init__(self, photos: Sequence[Photo], side: int, seed: int, start: Path | None = None) -> None:
+        self._seed = seed
+        self._seen = side + 2 * dncnn.CONTEXT
+        fit = [photo for photo in photos if min(photo.pixels.shape[-2:]) >= self._seen]
+        self._photos, held = pictures.parted(fit)
+        if not self._photos or not held:
+            raise PictureError(
+                f"{len(fit)} of {len(photos)} pictures are {self._seen} pixels or more on each side; give more of"
+                f" them, or a smaller --size or --shrink"
+            )
+        self._held = [middle(photo, HELD_SIDE) for photo in held]
+        torch.manual_seed(seed)
+        self._network = built(self.architecture, start)
+        self.about: dict[str, object] = {
+            "size": side, "pictures": len(self._photos), "held_out": len(held),
+            "begun_with": "" if start is None else start.name,
+        }  # fmt: skip
+
+    @property
+    def network(self) -> Network:
+        return self._network
+
+    def loss(self, step: int, batch: int) -> Tensor:
+        seen, wanted = [], []
+        cut = slice(dncnn.CONTEXT, -dncnn.CONTEXT)
+        for index in range(batch):
+            chance = pictures.generator(self._seed, step, index)
+            clean = detail.drawn(self._photos, self._seen, chance)
+            strength = float(torch.rand((), generator=chance))
+            if torch.rand((), generator=chance) < PAPER_SHARE:
+                seen.append(degradation.on_paper(clean, strength, chance).clamp(0, 1))
+            else:
+                seen.append(degradation.grained(clean, strength * MOST_SIGMA, chance).clamp(0, 1))
+            wanted.append(clean[:, :, cut, cut])
+        together = torch.cat(seen).contiguous(memory_format=torch.channels_last)
+        return huber.loss(self._network(together).float(), torch.cat(wanted))
+
+    def ready(self, network: Any) -> None:
+        """See `Task`: it is as it was trained."""
+
+    @torch.no_grad()
+    def look(self, network: Any) -> dict[str, float]:
+        """What it gains, in dB of lightness, over noise as it would be in a file: by sigma, and over rough paper."""
+        told: dict[str, float] = {}
+        for sigma in SIGMAS:
+            gains = [
+                huber.psnr(cleaned(network, noisy), each) - huber.psnr(noisy, each)
+                for each, noisy in ((each, self._noisy(each, sigma, index)) for index, each in enumerate(self._held))
+            ]
+            told[f"gain_at_{sigma}"] = sum(gains) / len(gains)
+        return told
+
+    def _noisy(self, clean: Tensor, sigma: float, index: int) -> Tensor:
+        """To 8 bits, as in a file."""
+        noisy = degradation.grained(clean, sigma, pictures.generator(index, int(sigma)))
+        return noisy.clamp(0, 1).mul(255).round().div(255)
+
+    @torch.no_grad()
+    def show(self, network: Any, path: Path) -> None:
+        """Rows of noisy, cleaned, truth."""
+        chosen = list(enumerate(self._held))[:: max(1, len(self._held) // SHOWN)][:SHOWN]
+        rows = []
+        for index, each in chosen:
+            noisy = self._noisy(each, 25, index)
+            rows.append([noisy, cleaned(network, noisy), each])
+        sheet.save(rows, path)
+
+
+def cleaned(network: Any, noisy: Tensor) -> Tensor:
+    """A whole picture through the network. (1, 3, h, w), 0..1, both"""
+    around: Tensor = functional.pad(noisy, [dncnn.CONTEXT] * 4, mode="replicate")
+    made: Tensor = network(around.contiguous(memory_format=torch.channels_last))
+    return made.clamp(0, 1)

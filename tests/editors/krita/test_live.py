@@ -17,7 +17,7 @@ from samovar_link.messages import Done, Raster, Run
 
 pytestmark = [pytest.mark.editor, pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(600)]
 
-LEFT, TOP, WIDTH, HEIGHT = 13, 17, 460, 280  # these as in scenarios/live.py
+LEFT, TOP, WIDTH, HEIGHT = 13, 17, 920, 560  # these as in scenarios/live.py
 NAME = "Upscale (waifu2x/upconv7-art)"
 WORKING = "Samovar is working"
 LAYERS = ["Background", "source", "grouplayer", "vectorlayer"]
@@ -62,7 +62,7 @@ def test_what_the_user_looks_at_comes_first(facts: dict[str, Any]) -> None:
     x, y, width, height = facts["seen"]
     seen_x, seen_y = x + width // 2 - LEFT, y + height // 2 - TOP
     assert seen_x > WIDTH / 2 and seen_y > HEIGHT / 2, "not where the first tile would be"
-    left, top, wide, high = facts["layer"]["first"]  # in pixels of the result; of four tiles it is the last one
+    left, top, wide, high = facts["layer"]["first"]  # in pixels of the result; of the tiles it is one beyond the middle
     assert left >= LEFT + WIDTH and top >= TOP + HEIGHT, facts["layer"]
     assert left + wide <= LEFT + 2 * WIDTH and top + high <= TOP + 2 * HEIGHT
 
@@ -110,7 +110,7 @@ def test_the_document_is_what_a_client_gets_without_parts(
 ) -> None:
     says, layers, history = facts["document_done"]
     assert says.startswith("Done in ") and layers == [NAME]
-    assert facts["document_size"] == [1000, 600, True, False]
+    assert facts["document_size"] == [1960, 1200, True, False]
     assert history == ["Undo ", "Redo "]
     pixels = expected(play, shared_daemon, 2)
     np.testing.assert_array_equal(saved(play, "document.bin"), pixels)

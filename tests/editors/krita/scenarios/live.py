@@ -5,20 +5,22 @@ from PyQt5 import QtCore
 from samovar_krita import _desk as desk
 from samovar_krita import viewport
 
-LEFT, TOP, WIDTH, HEIGHT = 13, 17, 460, 280
-CANVAS = (500, 300)
+LEFT, TOP, WIDTH, HEIGHT = 13, 17, 920, 560
+CANVAS = (980, 600)
 NAME = "Upscale (waifu2x/upconv7-art)"
 ZOOM = 6.0
 """So that only a part near the lower right corner is seen once the canvas is scrolled there."""
 
 
-def pixels():
-    """BGRA, opaque: blocks and gradients that are nowhere the same."""
+def pixels(version):
+    """BGRA, opaque: blocks and gradients that are nowhere the same; others for another Krita, as the daemon, which both
+    ask, would know their tiles already."""
+    shift = sum(map(ord, version))
     return bytes(
         value
         for y in range(HEIGHT)
         for x in range(WIDTH)
-        for value in ((x * 3 + y) % 256, (x // 8 * 40 + y) % 256, (y * 5 + x // 30) % 256, 255)
+        for value in ((x * 3 + y + shift) % 256, (x // 8 * 40 + y) % 256, (y * 5 + x // 30) % 256, 255)
     )
 
 
@@ -34,7 +36,7 @@ def scenario(test):
                 each.type(),
                 each.locked(),
                 *each.bounds().getRect(),
-                hash(bytes(each.pixelData(0, 0, 1100, 700))),
+                hash(bytes(each.pixelData(0, 0, 1900, 1200))),
             ]
             for each in root.childNodes()
         ]
@@ -69,7 +71,7 @@ def scenario(test):
         node = layer(NAME, where())
         found = facts.setdefault(placement, {})
         found["first"] = list(node.bounds().getRect())
-        yield 300  # for Krita to draw
+        yield 900  # for Krita to draw
         box = node.bounds()
         found["box"] = list(box.getRect())
         alphas = bytes(node.pixelData(*box.getRect()))[3::4]
@@ -92,8 +94,9 @@ def scenario(test):
     yield 500
     root = document.rootNode()
     source = document.createNode("source", "paintlayer")
-    source.setPixelData(pixels(), LEFT, TOP, WIDTH, HEIGHT)
-    test.save("source.bin", pixels())
+    drawn = pixels(facts["krita"])
+    source.setPixelData(drawn, LEFT, TOP, WIDTH, HEIGHT)
+    test.save("source.bin", drawn)
     root.addChildNode(source, root.childNodes()[-1])
     yield 500
     for kind in ("grouplayer", "vectorlayer", "paintlayer"):

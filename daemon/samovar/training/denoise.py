@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from samovar.networks import Network, dncnn
-from samovar.picture import PictureError
 from samovar.training import degradation, detail, huber, pictures, sheet
 from samovar.training.pictures import Photo
 from samovar.training.upscale import HELD_SIDE, SHOWN, built, middle
@@ -33,13 +32,7 @@ class Denoise:
     def __init__(self, photos: Sequence[Photo], side: int, seed: int, start: Path | None = None) -> None:
         self._seed = seed
         self._seen = side + 2 * dncnn.CONTEXT
-        fit = [photo for photo in photos if min(photo.pixels.shape[-2:]) >= self._seen]
-        self._photos, held = pictures.parted(fit)
-        if not self._photos or not held:
-            raise PictureError(
-                f"{len(fit)} of {len(photos)} pictures are {self._seen} pixels or more on each side; give more of"
-                f" them, or a smaller --size or --shrink"
-            )
+        self._photos, held = detail.parted(photos, self._seen)
         self._held = [middle(photo, HELD_SIDE) for photo in held]
         torch.manual_seed(seed)
         self._network = built(self.architecture, start)

@@ -10,9 +10,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from samovar.picture import PictureError
+from samovar.training import pictures
 from samovar.training.pictures import Photo
 
 TRIES, SHARE = 10, 0.5
+
+
+def parted(photos: Sequence[Photo], side: int) -> tuple[list[Photo], list[Photo]]:
+    """Those to train on and those held out, of the pictures that have so many pixels on each side. Raises PictureError
+    if either are lacking."""
+    large = [photo for photo in photos if min(photo.pixels.shape[-2:]) >= side]
+    ours, held = pictures.parted(large)
+    if not ours or not held:
+        raise PictureError(
+            f"{len(large)} of {len(photos)} pictures are {side} pixels or more on each side; give more of them,"
+            " a smaller --size, or a larger --shrink"
+        )
+    return ours, held
 
 
 def drawn(photos: Sequence[Photo], side: int, chance: torch.Generator) -> Tensor:

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from samovar.networks import Network, srcnn
-from samovar.picture import PictureError
 from samovar.training import degradation, detail, huber, pictures, sheet
 from samovar.training.pictures import Photo
 
@@ -42,13 +41,7 @@ class Upscale:
         self._context = CONTEXTS[architecture]
         self._seen = side // 2 + 2 * self._context
         self._side = 2 * self._seen + 2 * MARGIN
-        fit = [photo for photo in photos if min(photo.pixels.shape[-2:]) >= self._side]
-        self._photos, held = pictures.parted(fit)
-        if not self._photos or not held:
-            raise PictureError(
-                f"{len(fit)} of {len(photos)} pictures are {self._side} pixels or more on each side; give more of"
-                f" them, or a smaller --size or --shrink"
-            )
+        self._photos, held = detail.parted(photos, self._side)
         self._held = [middle(photo, HELD_SIDE) for photo in held]
         torch.manual_seed(seed)
         self._network = built(architecture, start)

@@ -59,12 +59,10 @@ def test_a_part_is_seen_before_the_end(facts: dict[str, Any], placement: str) ->
 
 
 def test_what_the_user_looks_at_comes_first(facts: dict[str, Any]) -> None:
-    x, y, width, height = facts["seen"]
-    seen_x, seen_y = x + width // 2 - LEFT, y + height // 2 - TOP
-    assert seen_x > WIDTH / 2 and seen_y > HEIGHT / 2, "not where the first tile would be"
-    left, top, wide, high = facts["layer"]["first"]  # in pixels of the result; of the tiles it is one beyond the middle
-    assert left >= LEFT + WIDTH and top >= TOP + HEIGHT, facts["layer"]
-    assert left + wide <= LEFT + 2 * WIDTH and top + high <= TOP + 2 * HEIGHT
+    left, top, right, bottom = (2 * each for each in within(facts["seen"]))  # of the result, twice as large
+    assert left > WIDTH and top > HEIGHT, "not where the first tile would be"
+    x, y, width, height = facts["layer"]["first"]
+    assert x < right and left < x + width and y < bottom and top < y + height
 
 
 def test_a_layer_in_work_is_above_the_source_and_no_step_of_undo(facts: dict[str, Any]) -> None:
@@ -119,6 +117,12 @@ def test_the_document_is_what_a_client_gets_without_parts(
 
 def test_closing_the_new_document_ends_the_job_with_one_sentence(facts: dict[str, Any]) -> None:
     assert facts["closed"] == ["The picture was closed before its result came.", 0]
+
+
+def within(seen: list[int]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what is seen, in pixels of the source."""
+    x, y, width, height = seen
+    return x - LEFT, y - TOP, x + width - LEFT, y + height - TOP
 
 
 def contents(picture: Path) -> dict[str, bytes]:

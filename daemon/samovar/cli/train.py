@@ -158,6 +158,30 @@ def denoise(
     _train(task, out, minutes, as_json, seed=seed, decay=0.0, **settings)
 
 
+@train.command()
+@_common(steps=20000, batch=16, rate=2e-3)
+@click.option("--network", type=click.Choice(["style", "dcgan"]), default="style", show_default=True,
+              help="style: small, of 128 pixels, knows styles apart; dcgan: the first of all, 64 pixels.")  # fmt: skip
+@click.option("--leave-out", multiple=True, metavar="NAME", help="A folder in FOLDER that is not wanted.")
+def faces(
+    sources: tuple[Path, ...], out: Path, network: str, leave_out: tuple[str, ...], seed: int, minutes: float,
+    as_json: bool, **settings: Any,
+) -> None:  # fmt: skip
+    """A generator of faces, on pictures of one face each: folders of them, or tars.
+
+    Pictures in a folder of their own are a style of their own.
+    """
+
+    def task() -> Task:
+        from samovar.training import dcgan, faces, pictures
+
+        found = [each for each in pictures.read(sources, 128) if not set(leave_out).intersection(each.folders)]
+        return faces.Faces(found, seed) if network == "style" else dcgan.DCGAN(found, 64, seed)
+
+    betas = (0.0, 0.99) if network == "style" else (0.5, 0.999)
+    _train(task, out, minutes, as_json, seed=seed, decay=0.0, falls=False, betas=betas, **settings)
+
+
 def _train(make: Callable[[], Task], out: Path, minutes: float, as_json: bool, **settings: Any) -> None:
     if out.suffix != ".safetensors":
         raise click.UsageError(f"-o {out} does not end in .safetensors", click.get_current_context())
@@ -187,14 +211,14 @@ def _train(make: Callable[[], Task], out: Path, minutes: float, as_json: bool, *
 
 def _run(training: Training, settings: Settings, minutes: float) -> bool:
     began = said = time.monotonic()
-    first = training.step
+    first, trouble = training.step, ""
     with click.progressbar(
         length=settings.steps, label="training", file=sys.stderr, width=24, item_show_func=lambda loss: loss
     ) as bar:
         bar.update(training.step)
 
         def told(training: Training) -> None:
-            nonlocal said
+            nonlocal said, trouble
             now = time.monotonic()
             if sys.stderr.isatty():
                 bar.update(1, f"loss {training.loss:.3f}")
@@ -202,9 +226,21 @@ def _run(training: Training, settings: Settings, minutes: float) -> bool:
                 said = now
                 left = (now - began) / (training.step - first) * (settings.steps - training.step)
                 _say(f"step {training.step} of {settings.steps}, loss {training.loss:.3f}, {duration(left)} left")
+            if training.at == training.step:
+                _say(f"after {training.at} steps, on what it never saw: {_told(training.found)}")
+            if training.trouble and training.trouble != trouble:
+                trouble = training.trouble
+                _say(trouble)
 
         return training.run(minutes * 60, told)
 
 
+def _told(found: dict[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in found.items())
+
+
 def _say(sentence: str) -> None:
     click.echo(sentence, err=True)
+
+
+from . import prepare  # noqa: E402, F401  its commands stand beside those above

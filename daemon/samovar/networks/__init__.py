@@ -100,6 +100,38 @@ class FeatureNetwork(WholeNetwork):
         raise NotImplementedError
 
 
+class GeneratorNetwork(WholeNetwork):
+    """A network that makes pictures out of numbers.
+
+    latent : how many numbers decide one picture
+    styles : names of the kinds of pictures it can be asked for, at least one
+    side : of a picture
+    """
+
+    latent: int = 100
+    styles: tuple[str, ...] = ("",)
+    side: int = 64
+
+    def drawn(self, chance: torch.Generator) -> Tensor:
+        """The numbers of one picture, by chance: (1, latent), as the network was trained with."""
+        raise NotImplementedError
+
+    def between(self, one: Tensor, other: Tensor, share: float) -> Tensor:
+        """Numbers on the way from one to the other, as likely as both. (1, latent) all; share : 0..1"""
+        raise NotImplementedError
+
+    def placed(self, z: Tensor, style: int, truncation: float) -> Tensor:
+        """Where a picture is in a space in which one may go straight: (1, latent) -> (1, W)
+
+        truncation : how far from the middle of its style, 1 as far as chance has it, 0 at the middle
+        """
+        raise NotImplementedError
+
+    def pictures(self, places: Tensor) -> Tensor:
+        """(N, W) -> (N, 3, side, side), 0..1, sRGB-encoded"""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class Pooling:
     """A place where a network takes means over the whole picture.

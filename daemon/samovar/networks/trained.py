@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import json
 from pathlib import Path
 
 import safetensors
@@ -19,6 +21,9 @@ KINDS = {
     "upconv7": Description("UpConv7", "upconv7", 2, 3, 1, 7, 0),
     "srcnn": Description("SRCNN", "srcnn", 2, 3, 1, 8, 0),
     "dncnn": Description("DnCNN", "dncnn", 1, 3, 1, 12, 0),
+    "srvgg": Description("Compact", "srvgg", 2, 3, 1, 18, 0),
+    "style_generator": Description("Style generator", "style_generator", 1, 3, 1, 0, 0),
+    "dcgan": Description("DCGAN", "dcgan", 1, 3, 1, 0, 0),
 }
 """What stands in a file as its architecture, the module in `samovar.networks` -> what it is; its purpose is that
 name."""
@@ -36,15 +41,22 @@ def describe(path: Path) -> Description | None:
         return None  # whoever reads it next says what is wrong with it
     if name not in KINDS:
         return None
-    found = tensors.read(path)
-    network: Network = importlib.import_module(f"samovar.networks.{name}").build()
+    count = sum(each.numel() for each in open_file(path).parameters())
+    return dataclasses.replace(KINDS[name], parameters=count)
+
+
+def open_file(path: Path) -> Network:
+    """The network of a file that says what it is, with its weights. Raises ModelUnavailable if it is something else."""
+    with safetensors.safe_open(path, "pt") as file:
+        about = file.metadata() or {}
+    kind = KINDS[about["architecture"]]
     try:
-        network.load_state_dict({key: each.to(torch.float32) for key, each in found.items()})
-    except RuntimeError as error:
+        options = json.loads(about.get("options", "{}"))
+        network: Network = importlib.import_module(f"samovar.networks.{kind.purpose}").build(**options)
+        network.load_state_dict({key: each.to(torch.float32) for key, each in tensors.read(path).items()})
+    except (RuntimeError, TypeError, ValueError) as error:
         raise ModelUnavailable(
-            f"{path.name} says that it is a {KINDS[name].architecture} and holds the weights of something else",
+            f"{path.name} says that it is a {kind.architecture} and holds the weights of something else",
             "train it anew, with: samovar train",
         ) from error
-    kind = KINDS[name]
-    count = sum(each.numel() for each in network.parameters())
-    return Description(kind.architecture, kind.purpose, kind.scale, kind.channels, kind.multiple, kind.context, count)
+    return network

@@ -22,6 +22,7 @@ from samovar.chroma.pyramid import doubled, halved
 from samovar.chroma.strokes import Strokes
 from samovar.networks import chroma_unet
 from samovar.training import lines, pictures, score, sheet, strokes
+from samovar.training.loop import Task
 from samovar.training.pictures import Photo
 
 LEAST_CHROMA = 4.0
@@ -52,7 +53,7 @@ class Known:
     strokes: Strokes
 
 
-class Colorize:
+class Colorize(Task):
     """side : of what the network sees, a multiple of 16; line_art : share of pictures seen as lines alone"""
 
     architecture = "chroma_unet"
@@ -149,6 +150,9 @@ class Colorize:
     @staticmethod
     def _image(known: Known, chroma: Tensor) -> Tensor:
         return lab.image(lab.light_of(known.lightness), chroma)
+
+    def merit(self, found: dict[str, float]) -> float:
+        return found["psnr"]
 
     def show(self, network: Any, path: Path) -> None:
         """Rows of gray, ours, ours with strokes, truth."""

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from samovar.networks import Network, dncnn
+from samovar.networks import dncnn
 from samovar.training import degradation, detail, huber, pictures, sheet
+from samovar.training.loop import Task
 from samovar.training.pictures import Photo
 from samovar.training.upscale import HELD_SIDE, SHOWN, built, middle
 
@@ -26,7 +27,7 @@ PAPER_SHARE = 0.25
 """Of pictures that get the roughness of paper instead."""
 
 
-class Denoise:
+class Denoise(Task):
     architecture = "dncnn"
 
     def __init__(self, photos: Sequence[Photo], side: int, seed: int, start: Path | None = None) -> None:
@@ -35,15 +36,11 @@ class Denoise:
         self._photos, held = detail.parted(photos, self._seen)
         self._held = [middle(photo, HELD_SIDE) for photo in held]
         torch.manual_seed(seed)
-        self._network = built(self.architecture, start)
+        self.network = built(self.architecture, start)
         self.about: dict[str, object] = {
             "size": side, "pictures": len(self._photos), "held_out": len(held),
             "begun_with": "" if start is None else start.name,
         }  # fmt: skip
-
-    @property
-    def network(self) -> Network:
-        return self._network
 
     def loss(self, step: int, batch: int) -> Tensor:
         seen, wanted = [], []
@@ -58,10 +55,7 @@ class Denoise:
                 seen.append(degradation.grained(clean, strength * MOST_SIGMA, chance).clamp(0, 1))
             wanted.append(clean[:, :, cut, cut])
         together = torch.cat(seen).contiguous(memory_format=torch.channels_last)
-        return huber.loss(self._network(together).float(), torch.cat(wanted))
-
-    def ready(self, network: Any) -> None:
-        """See `Task`: it is as it was trained."""
+        return huber.loss(self.network(together).float(), torch.cat(wanted))
 
     @torch.no_grad()
     def look(self, network: Any) -> dict[str, float]:
@@ -79,6 +73,9 @@ class Denoise:
         """To 8 bits, as in a file."""
         noisy = degradation.grained(clean, sigma, pictures.generator(index, int(sigma)))
         return noisy.clamp(0, 1).mul(255).round().div(255)
+
+    def merit(self, found: dict[str, float]) -> float:
+        return sum(found.values())
 
     @torch.no_grad()
     def show(self, network: Any, path: Path) -> None:

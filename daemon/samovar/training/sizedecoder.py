@@ -17,6 +17,7 @@ from torch.nn import functional
 from samovar.chroma.pyramid import halved
 from samovar.networks import sizedecoder
 from samovar.training import pictures, sheet
+from samovar.training.loop import Task
 from samovar.training.pictures import Photo
 
 SIDE = 128
@@ -26,20 +27,17 @@ LEAST_PART = 0.7
 SHOWN = 12
 
 
-class SizeDecoder:
+class SizeDecoder(Task):
     architecture = "sizedecoder"
+    network: sizedecoder.SizeDecoder
 
     def __init__(self, photos: Sequence[Photo], seed: int) -> None:
         self._photos, held = pictures.parted(photos)
         self._held = [pictures.centre(photo, SIDE) for photo in held]
         self._seed = seed
         torch.manual_seed(seed)
-        self._network = sizedecoder.SizeDecoder()
+        self.network = sizedecoder.SizeDecoder()
         self.about: dict[str, object] = {"pictures": len(self._photos), "held_out": len(held)}
-
-    @property
-    def network(self) -> sizedecoder.SizeDecoder:
-        return self._network
 
     def loss(self, step: int, batch: int) -> Tensor:
         images = []
@@ -48,11 +46,8 @@ class SizeDecoder:
             photo = self._photos[int(torch.randint(len(self._photos), (), generator=chance))]
             images.append(jittered(pictures.crop(photo, SIDE, LEAST_PART, chance), chance))
         large = torch.cat(images)
-        made: Tensor = self._network.enlarged(halved(large))
+        made: Tensor = self.network.enlarged(halved(large))
         return functional.mse_loss(2 * made.float() - 1, 2 * large - 1)
-
-    def ready(self, network: Any) -> None:
-        """See `Task`: it is as it was trained."""
 
     @torch.no_grad()
     def look(self, network: Any) -> dict[str, float]:
@@ -63,6 +58,9 @@ class SizeDecoder:
             name: sum(-10 * torch.log10(torch.tensor(max(each, 1e-10))).item() for each in errors) / len(errors)
             for name, errors in (("psnr", ours), ("bilinear_psnr", plain))
         }
+
+    def merit(self, found: dict[str, float]) -> float:
+        return found["psnr"]
 
     @torch.no_grad()
     def show(self, network: Any, path: Path) -> None:

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from samovar.networks import Network, srcnn
 from samovar.training import degradation, detail, huber, pictures, sheet
+from samovar.training.loop import Task
 from samovar.training.pictures import Photo
 
 CONTEXTS = {"upconv7": 7, "srcnn": srcnn.CONTEXT}
@@ -31,7 +32,7 @@ HELD_SIDE = 192
 SHOWN = 6
 
 
-class Upscale:
+class Upscale(Task):
     """architecture : one of CONTEXTS; level : of noise, -1 for none; side : of what the network makes in a step"""
 
     def __init__(
@@ -44,15 +45,11 @@ class Upscale:
         self._photos, held = detail.parted(photos, self._side)
         self._held = [middle(photo, HELD_SIDE) for photo in held]
         torch.manual_seed(seed)
-        self._network = built(architecture, start)
+        self.network = built(architecture, start)
         self.about: dict[str, object] = {
             "noise": level, "size": side,
             "pictures": len(self._photos), "held_out": len(held), "begun_with": "" if start is None else start.name,
         }  # fmt: skip
-
-    @property
-    def network(self) -> Network:
-        return self._network
 
     def loss(self, step: int, batch: int) -> Tensor:
         seen, wanted = [], []
@@ -65,15 +62,12 @@ class Upscale:
             cut = slice(MARGIN + 2 * self._context, -MARGIN - 2 * self._context)
             wanted.append(large[:, :, cut, cut])
         together = torch.cat(seen).contiguous(memory_format=torch.channels_last)
-        return huber.loss(self._network(together).float(), torch.cat(wanted))
+        return huber.loss(self.network(together).float(), torch.cat(wanted))
 
     def _noisy(self, small: Tensor, chance: torch.Generator) -> Tensor:
         if self._level < 0 or torch.rand((), generator=chance) >= NOISY_SHARE[self._level]:
             return small
         return degradation.drawn_packed(small[0], min(self._level, 2), chance).unsqueeze(0)
-
-    def ready(self, network: Any) -> None:
-        """See `Task`: it is as it was trained."""
 
     @torch.no_grad()
     def look(self, network: Any) -> dict[str, float]:
@@ -94,6 +88,9 @@ class Upscale:
         around: Tensor = functional.pad(small, [self._context] * 4, mode="replicate")
         made: Tensor = network(around.contiguous(memory_format=torch.channels_last))
         return made.clamp(0, 1)
+
+    def merit(self, found: dict[str, float]) -> float:
+        return found["psnr"]
 
     @torch.no_grad()
     def show(self, network: Any, path: Path) -> None:

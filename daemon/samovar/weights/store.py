@@ -34,9 +34,10 @@ EXAMINE_SECONDS = 300
 _CHUNK_BYTES = 1 << 20
 _OPERATIONS = {
     "SR": ("upscale", "foreign"), "Restoration": ("denoise", "foreign"), "Inpainting": ("inpaint", "lama"),
-    "Colorization": ("colorize", "ddcolor"), "chroma_unet": ("colorize", "chroma_unet"),
-    "sizedecoder": ("upscale", "sizedecoder"), "upconv7": ("upscale", "upconv7"), "srcnn": ("upscale", "srcnn"),
-    "dncnn": ("denoise", "dncnn"),
+    "Colorization": ("colorize", "ddcolor"), "chroma_unet": ("colorize", "trained"),
+    "sizedecoder": ("upscale", "trained"), "upconv7": ("upscale", "trained"), "srcnn": ("upscale", "trained"),
+    "dncnn": ("denoise", "trained"), "srvgg": ("upscale", "trained"), "style_generator": ("faces", "trained"),
+    "dcgan": ("faces", "trained"),
 }  # fmt: skip
 """Purpose, in spandrel's words, or as `networks.trained` tells it -> operation, network."""
 _known: tuple[tuple[Path, int], tuple[ModelCard, ...]] | None = None
@@ -128,7 +129,7 @@ def _cards() -> Iterator[ModelCard]:
 
 def _card(path: Path, found: Finding) -> ModelCard:
     operation, network = _OPERATIONS[found.purpose]
-    whole = operation in ("inpaint", "colorize")
+    whole = operation in ("inpaint", "colorize", "faces")
     return ModelCard(
         id=own_id(path),
         title=f"{path.stem} ({found.architecture})",
@@ -223,8 +224,11 @@ def write_whole(path: Path, content: bytes) -> None:
     """All of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def add(source: Path, name: str = "") -> ModelCard:

@@ -101,7 +101,7 @@ class Operation:
     weights : (params, catalogue) -> the (model, variant) pairs that a run applies, to have them loaded beforehand
     own_way : the function sees to pixels, masks and pieces itself: (way: Way, scope: Box, frames, allocate) -> (rasters
         by role, pixels)
-    live, whole, colours, menu, seamless : see `OperationInfo`
+    live, whole, colours, menu, seamless, creates : see `OperationInfo`
     guides : roles of pictures drawn on transparency, beside the layer, that a client may leave out
     """
 
@@ -124,6 +124,7 @@ class Operation:
     colours: bool = False
     menu: str = "enhance"
     seamless: bool = False
+    creates: bool = False
     guides: tuple[str, ...] = ()
 
     @property
@@ -143,7 +144,7 @@ class Operation:
             self.id, self.title, self.help, self.roles, _parameters(self.params),
             resizes=self._always_resizes, hidden=self.hidden, optional_roles=self.optional_roles,
             random=self.random, live=self.live, whole=self.whole, colours=self.colours, menu=self.menu,
-            seamless=self.seamless,
+            seamless=self.seamless, creates=self.creates,
         )  # fmt: skip
 
     def parse(self, values: Mapping[str, Value], models: Iterable[str]) -> Any:

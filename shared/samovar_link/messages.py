@@ -151,6 +151,8 @@ class OperationInfo(_Record):
     colours : the result has colours, also that of a gray layer: RGB for gray, RGBA for gray with alpha
     menu : what it is akin to: "enhance", "colors", "render"
     seamless : results that repeat are what it is for: ask for `Run.wrap_x` and `wrap_y` beside its parameters
+    creates : it makes layers of their own out of nothing: of the role "image" only kind and place count, so that a
+        pixel of it is enough
     """
 
     id: str
@@ -167,6 +169,7 @@ class OperationInfo(_Record):
     colours: bool = False
     menu: str = "enhance"
     seamless: bool = False
+    creates: bool = False
 
 
 @dataclass(frozen=True, eq=False, repr=False)

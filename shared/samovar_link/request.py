@@ -26,6 +26,9 @@ SCALE = "scale"
 GROWN = ("width", "height")
 """Those that say how large something is that is grown from a sample."""
 
+USED = {"amount": ("vary",), "other": ("vary", "mix")}
+"""Of what makes faces, parameters that mean nothing in another "way"."""
+
 LEAST_MARGIN, MOST_MARGIN = 4, 128
 CONTEXT, LEAST_CONTEXT, MOST_CONTEXT = 2 / 3, 128, 1024
 """Of the longer side of what is selected; pixels."""
@@ -69,6 +72,12 @@ def grown_size(values: Mapping[str, Value], width: int, height: int) -> tuple[in
     return wide or width, high or height
 
 
+def grid(count: int) -> tuple[int, int]:
+    """(columns, rows) of a sheet of so many faces, filled row by row."""
+    columns = math.ceil(math.sqrt(count))
+    return columns, math.ceil(count / columns)
+
+
 def idle(operation: OperationInfo, values: Mapping[str, Value]) -> frozenset[str]:
     """Names of parameters that mean nothing with these values."""
     found: set[str] = set()
@@ -76,6 +85,8 @@ def idle(operation: OperationInfo, values: Mapping[str, Value]) -> frozenset[str
         found |= {SCALE}
     if may_sample(operation) and not samples(operation, values):
         found |= {*GROWN, TILE_X.name, TILE_Y.name}
+    if operation.creates:
+        found |= {name for name, ways in USED.items() if values.get("way", "new") not in ways}
     return frozenset(found)
 
 

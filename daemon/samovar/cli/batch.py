@@ -34,10 +34,15 @@ from .program import say
 
 @dataclass(frozen=True)
 class Pair:
-    """A picture to read and the one to write."""
+    """A picture to read, None for what is made of nothing, and the one to write."""
 
-    source: Path
+    source: Path | None
     target: Path
+
+    @property
+    def name(self) -> str:
+        """For the user."""
+        return str(self.source or self.target)
 
 
 def pair(inputs: Sequence[Path], output: str) -> list[Pair]:
@@ -58,9 +63,18 @@ def pair(inputs: Sequence[Path], output: str) -> list[Pair]:
     return [Pair(path, folder / path.name) for path in sources]
 
 
+def made(name: str, output: str) -> Pair:
+    """Where what is made of nothing goes: to a file, or into a folder, as `name`."""
+    target = Path(output)
+    if target.is_dir() or output.endswith(("/", "\\")):
+        target.mkdir(parents=True, exist_ok=True)
+        target = target / f"{name}.png"
+    return Pair(None, target)
+
+
 def is_several(inputs: Sequence[Path]) -> bool:
     """Whether the command line asks for any number of pictures rather than for one."""
-    return len(inputs) > 1 or inputs[0].is_dir()
+    return len(inputs) > 1 or any(each.is_dir() for each in inputs)
 
 
 def run(task: Task, pairs: Sequence[Pair], *, several: bool, as_json: bool, quiet: bool) -> int:
@@ -71,7 +85,8 @@ def run(task: Task, pairs: Sequence[Pair], *, several: bool, as_json: bool, quie
     results = []
     with closing(_Link()) as link:
         for index, each in enumerate(pairs):
-            label = each.source.name if len(pairs) == 1 else f"{index + 1}/{len(pairs)} {each.source.name}"
+            label = Path(each.name).name
+            label = label if len(pairs) == 1 else f"{index + 1}/{len(pairs)} {label}"
             with progress.bar(label, enabled=not quiet) as bar:
                 result = _outcome(task, each, link, bar, BATCH if len(pairs) > 1 else "interactive")
             results.append(result)
@@ -93,7 +108,7 @@ class _Result:
     error: Exception | None = None
 
     def fields(self) -> dict[str, Any]:
-        names = {"input": str(self.pair.source), "output": str(self.pair.target)}
+        names = {"input": self.pair.source and str(self.pair.source), "output": str(self.pair.target)}
         if self.report is None or self.after is None:
             code = self.error.code if isinstance(self.error, RemoteError) else type(self.error).__name__
             return {**names, "error": {"code": code, "message": str(self.error)}}
@@ -151,14 +166,16 @@ def _process(task: Task, each: Pair, link: _Link, bar: progress.Bar, priority: s
     from samovar.picture import reading, writing
 
     writing.check_output(each.target)
-    roles = {task.operation.roles[0]: each.source, **task.extra}
-    pictures = {role: reading.read(path, link.limits()) for role, path in roles.items()}
-    layer = pictures[task.operation.roles[0]]
+    first = task.operation.roles[0]
+    roles = task.extra if each.source is None else {first: each.source, **task.extra}
+    pictures = {} if each.source else {first: Picture(Raster(1, 1, 3), memoryview(bytes(3)))}
+    pictures |= {role: reading.read(path, link.limits()) for role, path in roles.items()}
+    layer = pictures[first]
     if MASK in pictures or task.transparent:
         from samovar.picture import mask  # numpy, which takes a while
 
         if task.transparent:
-            pictures[MASK] = mask.of_transparency(layer, str(each.source))
+            pictures[MASK] = mask.of_transparency(layer, each.name)
         else:
             pictures[MASK] = mask.of_file(pictures[MASK], str(roles[MASK]), layer)
     rasters = {
@@ -172,7 +189,7 @@ def _process(task: Task, each: Pair, link: _Link, bar: progress.Bar, priority: s
     bar.stage("starting")
     answer, frames = link.client().run(request, [picture.pixels for picture in pictures.values()], bar.update)
     if isinstance(answer, Cancelled):
-        raise RemoteError(f"the daemon ended the job of {each.source}", "it is being stopped; run the command again")
+        raise RemoteError(f"the daemon ended the job of {each.name}", "it is being stopped; run the command again")
     notices = list(layer.notices)
     variants = [raster for role, raster in answer.images.items() if role != MASK]
     for index, raster in enumerate(variants):
@@ -190,7 +207,7 @@ def _variant(target: Path, index: int) -> Path:
 def _tell(result: _Result, as_json: bool, quiet: bool) -> None:
     if result.error is not None:
         named = isinstance(result.error, PictureError)  # these begin with the file's name
-        say(str(result.error) if named else f"{result.pair.source}: {result.error}")
+        say(str(result.error) if named else f"{result.pair.name}: {result.error}")
         return
     if quiet:
         return
@@ -203,6 +220,8 @@ def _tell(result: _Result, as_json: bool, quiet: bool) -> None:
 def _line(pair: Pair, before: Raster, after: Raster, report: Report) -> str:
     how = " ".join(part for part in (report.model, report.runtime, report.dtype, report.device) if part)
     tiles = f", {report.tiles.total} tiles ({report.tiles.cached} cached)" if report.tiles.total else ""
-    size = f"{before.width}x{before.height} -> {after.width}x{after.height}"
+    size = f"{after.width}x{after.height}"
+    if pair.source is not None:
+        size = f"{before.width}x{before.height} -> {size}"
     seconds = f"{report.seconds.total:.2f} s, {report.seconds.load:.2f} of it loading"
     return f"{click.format_filename(pair.target)}: {size}, {how}{tiles}, {seconds}"

@@ -49,25 +49,25 @@ def command_for(operation: Operation) -> click.Command:
         from . import batch
 
         task = _task(operation, values)
-        pairs = batch.pair(values["inputs"], values["output"])
-        code = batch.run(
-            task, pairs, several=batch.is_several(values["inputs"]), as_json=values["json"], quiet=values["quiet"]
-        )
+        inputs = values.get("inputs", ())
+        pairs = batch.pair(inputs, values["output"]) if inputs else [batch.made(operation.id, values["output"])]
+        code = batch.run(task, pairs, several=batch.is_several(inputs), as_json=values["json"], quiet=values["quiet"])
         click.get_current_context().exit(code)
 
     return click.Command(
         operation.id,
         callback=callback,
-        help=f"{operation.help}\n\n{_INPUTS}",
+        help=operation.help if operation.creates else f"{operation.help}\n\n{_INPUTS}",
         short_help=operation.help,
         options_metavar="-o OUT [OPTIONS]",
-        params=[*_files(operation), *_declared(operation), *_common()],
+        params=[*_files(operation), *_declared(operation), *_common(operation)],
         hidden=operation.hidden,
     )
 
 
 def _files(operation: Operation) -> Iterator[click.Parameter]:
-    yield click.Argument(["inputs"], metavar="IN...", nargs=-1, required=True, type=_FILE)
+    if not operation.creates:
+        yield click.Argument(["inputs"], metavar="IN...", nargs=-1, required=True, type=_FILE)
     yield click.Option(["-o", "--output"], metavar="OUT", required=True, type=str, help="Picture or folder to write.")
     for role in (*operation.roles[1:], *operation.optional_roles):
         help = _GUIDES.get(role, _mask_help(operation) if role == MASK else "A picture.")
@@ -83,9 +83,10 @@ def _mask_help(operation: Operation) -> str:
     return f"White where the picture is to be {'filled' if MASK in operation.roles else 'changed'}."
 
 
-def _common() -> Iterator[click.Option]:
-    yield click.Option(["--tile-x"], is_flag=True, help="The picture repeats from left to right, without a seam.")
-    yield click.Option(["--tile-y"], is_flag=True, help="The picture repeats from top to bottom, without a seam.")
+def _common(operation: Operation) -> Iterator[click.Option]:
+    if not operation.creates:
+        yield click.Option(["--tile-x"], is_flag=True, help="The picture repeats from left to right, without a seam.")
+        yield click.Option(["--tile-y"], is_flag=True, help="The picture repeats from top to bottom, without a seam.")
     yield click.Option(
         ["--seed"], metavar="NUMBER", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True,
         help="Same seed, same pixels.",
@@ -171,5 +172,5 @@ def _task(operation: Operation, values: dict[str, Any]) -> Task:
         raise click.UsageError(str(error), click.get_current_context()) from error
     return Task(
         operation, parameters, extra, transparent,
-        values["tile_x"], values["tile_y"], values["seed"], values["keep_alive"],
+        values.get("tile_x", False), values.get("tile_y", False), values["seed"], values["keep_alive"],
     )  # fmt: skip

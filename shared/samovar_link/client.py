@@ -40,6 +40,7 @@ from .messages import (
     Progress,
     Refused,
     Run,
+    Train,
     Welcome,
 )  # fmt: skip
 from .transport import CHUNK_BYTES, Transport, clock, wait
@@ -161,6 +162,13 @@ class Client:
         """Take up a job whose connection was lost and wait for its end, as `run` does. Raises UnknownJob as well."""
         self.send(Attach(job))
         return self._wait_for_end(job, "Attach", on_progress, unwanted, enough, kept=True)
+
+    def train(
+        self, job: str, on_progress: Callable[[Progress, list[memoryview]], None] | None = None
+    ) -> tuple[Done | Cancelled, list[memoryview]]:
+        """Have a training carried out, see `Train`, and wait for its end, as `run` does; or follow one under way."""
+        self.send(Train(job))
+        return self._wait_for_end(job, "Train", on_progress, lambda: False, lambda: False, kept=False)
 
     def _wait_for_end(
         self, job: str, request: str, on_progress: Callable[[Progress, list[memoryview]], None] | None,

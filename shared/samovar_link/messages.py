@@ -262,6 +262,19 @@ class Run(_Record):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class Train(_Record):
+    """Client -> daemon: carry out the training that `samovar train` put down under that name in Samovar's folder; so no
+    message names a file. It rests while there are jobs, and goes on without its client.
+
+    Answered by any number of `Progress`, then one of `Done` (without pixels; the last of the notes says as JSON how
+    good it became), `Failed`, `Cancelled`; or by `Refused`. For one that is under way it is an `Attach`, which follows
+    it as well. `Cancel` by one who follows it ends it; what it has learned is put aside.
+    """
+
+    job: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Progress(_Record):
     """Daemon -> client. `fraction` (0..1) never decreases within a job. `stage` is one word or two for the user.
 
@@ -484,7 +497,8 @@ class Status(_Record):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class JobInfo(_Record):
-    """One job. `state` is "queued", "running", or "kept": over, and its result is kept for `Attach`.
+    """One job. `state` is "queued", "running", or "kept": over, and its result is kept for `Attach`. A training that
+    lets others go ahead is "resting".
 
     orphan : no client waits for it, `Attach` takes it up
     """
@@ -513,7 +527,8 @@ class LoadedModel(_Record):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StatusReport(_Record):
-    """Daemon -> client, answers `Status`. `worker` is "none", "starting", "idle" or "busy"."""
+    """Daemon -> client, answers `Status`. `worker` is "none", "starting", "idle" or "busy". `trainings` are jobs of
+    which nothing comes to be placed."""
 
     version: str = ""
     pid: int = 0
@@ -525,6 +540,7 @@ class StatusReport(_Record):
     device: str = ""
     jobs: tuple[JobInfo, ...] = ()
     models: tuple[LoadedModel, ...] = ()
+    trainings: tuple[JobInfo, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -539,7 +555,7 @@ class Stopping(_Record):
 
 Message = Union[
     Hello, Welcome, Refused, Run, Progress, Done, Failed, Cancel, Enough, Cancelled, Attach, Warm, Warmed, Unload,
-    Unloaded, Pull, Pulling, StopPull, Pulled, Ping, Pong, Status, StatusReport, Stop, Stopping,
+    Unloaded, Train, Pull, Pulling, StopPull, Pulled, Ping, Pong, Status, StatusReport, Stop, Stopping,
 ]  # fmt: skip
 
 MESSAGES: dict[str, type] = {cls.__name__: cls for cls in Message.__args__}  # type: ignore[attr-defined]

@@ -78,6 +78,33 @@ def grid(count: int) -> tuple[int, int]:
     return columns, math.ceil(count / columns)
 
 
+def sheet(operation: OperationInfo, values: Mapping[str, Value]) -> tuple[int, int, int]:
+    """(columns, rows, pixels of a cell's side) of what is made out of nothing."""
+    count, only, side = (int(_set(operation, values, name)) for name in ("count", "only", "size"))
+    return *grid(1 if only else count), side
+
+
+def number(operation: OperationInfo, values: Mapping[str, Value], index: int) -> int | None:
+    """Number of one face of a sheet, counted from 0 row by row; None of one on the way between others, or near one."""
+    way, first, last = _set(operation, values, "way"), seed(values), int(_set(operation, values, "count")) - 1
+    if way == "new":
+        return first + index
+    if way == "mix" and last:
+        return {0: first, last: int(_set(operation, values, "other"))}.get(index)
+    return first if way == "vary" and not index else None
+
+
+def face(operation: OperationInfo, values: Mapping[str, Value], index: int) -> str:
+    """Name of one face of a sheet, counted likewise."""
+    own = number(operation, values, index)
+    if own is not None:
+        return f"Face {own}"
+    if _set(operation, values, "way") == "vary":
+        return f"Face {seed(values)}, variation {index}"
+    last, other = int(_set(operation, values, "count")) - 1, _set(operation, values, "other")
+    return f"Face {seed(values)} with {index / last if last else 0.5:.0%} of face {other}"
+
+
 def idle(operation: OperationInfo, values: Mapping[str, Value]) -> frozenset[str]:
     """Names of parameters that mean nothing with these values."""
     found: set[str] = set()
@@ -105,10 +132,20 @@ def _chosen(operation: OperationInfo, values: Mapping[str, Value]) -> list[Choic
     return [each for info in infos for each in info.choices if each.id == values.get(info.name, info.default)]
 
 
+def _set(operation: OperationInfo, values: Mapping[str, Value], name: str) -> Value:
+    """What a parameter is set to, or is by itself."""
+    return values.get(name, next((each.default for each in operation.parameters if each.name == name), 0))
+
+
 def parameters(operation: OperationInfo) -> tuple[ParameterInfo, ...]:
     """What a dialog shows."""
     tiling = (TILE_X, TILE_Y) if operation.seamless else ()
     return (*operation.parameters, *tiling, *((SEED,) if operation.random else ()))
+
+
+def is_seed(info: ParameterInfo) -> bool:
+    """Whether it is a number by which to find something, of which none is larger or smaller."""
+    return info.kind == "int" and info.maximum == SEED.maximum
 
 
 def own_parameters(values: Mapping[str, Value]) -> dict[str, Value]:

@@ -126,6 +126,16 @@ class FakeErrand:
     say: Callable[[dict[str, Any]], None]
     end: Callable[[str], None]
     stopped: int = 0
+    stands_still: bool = False
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+    def pause(self) -> None:
+        self.stands_still = True
+
+    def resume(self) -> None:
+        self.stands_still = False
 
 
 @dataclass
@@ -134,14 +144,9 @@ class FakeErrands:
 
     def start(
         self, words: Sequence[str], said: Callable[[dict[str, Any]], None], ended: Callable[[str], None]
-    ) -> Callable[[], None]:
-        errand = FakeErrand(list(words), said, ended)
-        self.started.append(errand)
-
-        def stop() -> None:
-            errand.stopped += 1
-
-        return stop
+    ) -> FakeErrand:
+        self.started.append(FakeErrand(list(words), said, ended))
+        return self.started[-1]
 
 
 class Stage:

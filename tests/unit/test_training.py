@@ -264,7 +264,21 @@ def test_the_command_trains_resumes_and_writes_what_it_says(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "mine.safetensors"
-    line = ["train", "colorize", str(folder), "-o", str(out), "--steps", "3", "--batch", "2", "--size", "32", "--json"]
+    line = [
+        "train",
+        "colorize",
+        str(folder),
+        "-o",
+        str(out),
+        "--steps",
+        "3",
+        "--batch",
+        "2",
+        "--size",
+        "32",
+        "--json",
+        "--here",
+    ]
     assert command(line) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["steps"] == 3 and said["strokes_error"] > 0
@@ -314,7 +328,7 @@ def test_a_file_that_only_says_so_is_refused(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.slow
 def test_sizedecoder_has_a_command_too(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "size.safetensors"
-    line = ["train", "sizedecoder", str(folder), "-o", str(out), "--steps", "2", "--batch", "2"]
+    line = ["train", "sizedecoder", str(folder), "-o", str(out), "--steps", "2", "--batch", "2", "--here"]
     assert command(line) == 0
     assert "bilinear psnr: " in capsys.readouterr().out and out.is_file()
 

@@ -141,7 +141,7 @@ def test_dncnn_sees_as_far_as_it_says() -> None:
 
 # --- training -------------------------------------------------------------------------------------------------------
 
-KINDS = ["upconv7", "srcnn", "denoise"]
+KINDS = ["upconv7", "srcnn", "srvgg", "denoise"]
 
 
 @pytest.mark.slow
@@ -184,6 +184,7 @@ def test_what_was_broken_off_goes_on_bit_for_bit(kind: str, folder: Path, tmp_pa
     [
         (["upscale"], "upconv7", "upscale", {"psnr", "bicubic_psnr"}),
         (["upscale", "--network", "srcnn", "--noise", "2"], "srcnn", "upscale", {"psnr", "bicubic_psnr"}),
+        (["upscale", "--network", "compact"], "srvgg", "upscale", {"psnr", "bicubic_psnr"}),
         (["denoise"], "dncnn", "denoise", {"gain_at_10", "gain_at_25", "gain_at_50"}),
     ],
 )
@@ -193,14 +194,14 @@ def test_the_command_makes_a_model_that_can_be_used(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("SAMOVAR_HOME", str(tmp_path / "home"))
     out = tmp_path / "mine.safetensors"
-    options = ["-o", str(out), "--steps", "2", "--batch", "2", "--size", str(SIDE), "--json"]
+    options = ["-o", str(out), "--steps", "2", "--batch", "2", "--size", str(SIDE), "--json", "--here"]
     assert command(["train", line[0], str(folder), *line[1:], *options]) == 0
     said: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert figures <= set(said) and said["steps"] == 2 and out.with_suffix(".png").is_file()
     with safetensors.safe_open(out, "pt") as file:
         assert file.metadata()["architecture"] == architecture
     card = store.add(out)
-    assert (card.operations, card.network) == ((operation,), architecture)
+    assert (card.operations, card.network) == ((operation,), "trained")
     picture = np.random.default_rng(0).integers(60, 200, (30, 41, 3)).astype(np.uint8)
     made = Laboratory(card).run(picture, operation, model=card.id, **({"noise": -1} if operation == "upscale" else {}))
     assert made.pixels.shape == ((60, 82, 3) if operation == "upscale" else (30, 41, 3))

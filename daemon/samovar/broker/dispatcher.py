@@ -28,6 +28,7 @@ from samovar.broker.port import Bounds, Errands, Identity, Send, Worker
 from samovar.broker.queue import JobQueue
 from samovar.broker.reception import Reception
 from samovar.broker.shelf import Shelf
+from samovar.broker.trainings import Trainings
 from samovar.broker.warmth import Warmth
 from samovar.channel import Held, Ready, Said
 from samovar.segment import Block
@@ -50,6 +51,7 @@ from samovar_link.messages import (
     Stop,
     Stopping,
     StopPull,
+    Train,
     Unload,
     Unloaded,
     Warm,
@@ -82,6 +84,7 @@ class Dispatcher:
         self._shelf = Shelf(self._bounds)
         self._warmth = Warmth(offer, worker, self._send, lambda client: self._leases.lapsed(client, clock()))
         self._library = Library(offer, identity, errands, self._send, self._leases)
+        self._trainings = Trainings(errands, self._send, self._leases, clock)
         self._jobs: dict[str, Job] = {}
         self._running: list[Job] = []
         self._device = ""
@@ -92,6 +95,7 @@ class Dispatcher:
             Unload: self._unload, Status: self._status, Stop: self._stop_asked,
             Pull: lambda client, message, frames: self._library.pull(client, message),
             StopPull: lambda client, message, frames: self._library.stop(client, message),
+            Train: lambda client, message, frames: self._trainings.train(client, message.job),
         }  # fmt: skip
         self._reception = Reception(
             offer, identity, self._leases, self._send, clock, handlers, lambda job: job in self._jobs
@@ -100,7 +104,7 @@ class Dispatcher:
     @property
     def busy(self) -> bool:
         """Whether ticks are due often: somebody waits for something."""
-        return bool(self._jobs or self._outbox or self._running or self._library.busy)
+        return bool(self._jobs or self._outbox or self._running or self._library.busy or self._trainings.resting)
 
     # --- from clients -----------------------------------------------------------------------------------------------
 
@@ -126,6 +130,7 @@ class Dispatcher:
             return
         job = Job(run, client.id, pixels, received=self._clock())
         self._jobs[run.job] = job
+        self._trainings.make_way()
         self._queue.push(job)
         self._next()
 
@@ -146,7 +151,7 @@ class Dispatcher:
         if job is not None and job.client == client.id:
             log.info("job %s cancelled by its client", job.id)
             self._end(job, Cancelled(job.id))
-        elif job is None:
+        elif job is None and not self._trainings.cancel(client, message.job):
             self._shelf.drop(message.job, client.id)
 
     def _enough(self, client: Client, message: Enough, frames: Sequence[Frame]) -> None:
@@ -165,6 +170,8 @@ class Dispatcher:
                 self._queue.reassign(job, client.id)
             job.orphaned = None
             self._send(client.id, Progress(job.id, job.fraction, job.stage))
+        elif self._trainings.follow(client, message.job):
+            pass
         elif (kept := self._shelf.get(message.job, client.id)) is not None:
             self._send(client.id, *kept)
         else:
@@ -172,6 +179,7 @@ class Dispatcher:
             self._send(client.id, Failed(message.job[:64], UnknownJob.code, fact, "run it again"))
 
     def _warm(self, client: Client, message: Warm, frames: Sequence[Frame]) -> None:
+        self._trainings.make_way()
         self._warmth.warm(client, message)
         self._next()
 
@@ -192,7 +200,7 @@ class Dispatcher:
         self._send(client.id, StatusReport(
             self._identity.version, self._identity.pid, now - self._started, self._identity.endpoints,
             self._leases.present(now), self._worker.state, self._worker.pid, self._device, tuple(infos),
-            self._warmth.held,
+            self._warmth.held, self._trainings.infos(now),
         ))  # fmt: skip
 
     def _stop_asked(self, client: Client, message: Stop, frames: Sequence[Frame]) -> None:
@@ -350,6 +358,7 @@ class Dispatcher:
                 self._outbox.retry(client)
         self._shelf.expire(now)
         self._library.tick(now)
+        self._trainings.tick(now, bool(self._jobs or self._running))
         self._retire_idle_worker(now)
         self._kill_stubborn_worker(now)
 

@@ -15,13 +15,39 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import psutil
+
 log = logging.getLogger(__name__)
 
 COMMAND = (sys.executable, "-m", "samovar")
-_END_SECONDS = 3.0
+_END_SECONDS = 10.0
+"""A training puts aside what it has learned, at the end of its step."""
 
 Said = Callable[[dict[str, Any]], None]
 Ended = Callable[[str], None]
+
+
+class Errand:
+    """See `port.Errand`. process : None for what could not be started"""
+
+    def __init__(self, process: subprocess.Popen[str] | None) -> None:
+        self._process = process
+
+    def stop(self) -> None:
+        self.resume()  # who stands still hears nothing
+        if self._process is not None:
+            self._process.terminate()
+
+    def pause(self) -> None:
+        self._signalled(psutil.Process.suspend)
+
+    def resume(self) -> None:
+        self._signalled(psutil.Process.resume)
+
+    def _signalled(self, signal: Callable[[psutil.Process], None]) -> None:
+        if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                signal(psutil.Process(self._process.pid))
 
 
 class Errands:
@@ -33,7 +59,7 @@ class Errands:
         self._news: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._running: dict[subprocess.Popen[str], threading.Thread] = {}
 
-    def start(self, words: Sequence[str], said: Said, ended: Ended) -> Callable[[], None]:
+    def start(self, words: Sequence[str], said: Said, ended: Ended) -> Errand:
         """See `port.Errands`. What cannot be started has ended."""
         try:
             process = subprocess.Popen(
@@ -43,11 +69,11 @@ class Errands:
         except OSError as error:
             reason = f"{self._command[0]} cannot be started: {error.strerror}"
             self._tell(lambda: ended(reason))
-            return lambda: None
+            return Errand(None)
         thread = threading.Thread(target=self._listen, args=(process, said, ended), name="errand", daemon=True)
         self._running[process] = thread
         thread.start()
-        return process.terminate
+        return Errand(process)
 
     def deliver(self) -> None:
         """Pass on what was said since. On the loop's thread."""
@@ -57,7 +83,7 @@ class Errands:
     def close(self) -> None:
         """End all. Nobody is told."""
         for process in self._running:
-            process.terminate()
+            Errand(process).stop()
         for process, thread in self._running.items():
             thread.join(_END_SECONDS)
             if thread.is_alive():

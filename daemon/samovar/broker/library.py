@@ -14,7 +14,7 @@ from typing import Any
 
 from samovar.broker.intake import Offer
 from samovar.broker.lease import Client, Leases
-from samovar.broker.port import Errands, Identity
+from samovar.broker.port import Errand, Errands, Identity
 from samovar.weights import store
 from samovar_link.errors import Busy, ModelUnavailable, RemoteError
 from samovar_link.messages import Message, Pull, Pulled, Pulling, Refused, StopPull, Welcome
@@ -30,7 +30,7 @@ class _Fetching:
     """clients : who wants it; error : what it said before it failed"""
 
     clients: list[bytes]
-    stop: Callable[[], None] = lambda: None
+    errand: Errand | None = None
     at: Pulling | None = None
     error: RemoteError | None = None
     ending: bool = False
@@ -89,7 +89,7 @@ class Library:
     def _begin(self, model: str, clients: list[bytes]) -> None:
         log.info("fetching %s", model)
         found = self._fetching[model] = _Fetching(clients)
-        found.stop = self._errands.start(
+        found.errand = self._errands.start(
             ["models", "pull", "--json", model],
             lambda fields: self._said(found, model, fields),
             lambda reason: self._ended(found, model, reason),
@@ -102,7 +102,8 @@ class Library:
         if not found.clients and not found.ending:
             log.info("nobody wants %s any more", model)
             found.ending = True
-            found.stop()
+            if found.errand is not None:
+                found.errand.stop()
 
     def _said(self, found: _Fetching, model: str, fields: dict[str, Any]) -> None:
         if "have_bytes" in fields:

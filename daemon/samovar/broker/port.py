@@ -49,13 +49,24 @@ class Worker(Protocol):
     def retire(self, gone: Callable[[], None] = ...) -> None: ...
 
 
+class Errand(Protocol):
+    """A process that is under way; nothing happens to one that is over.
+
+    stop : end it before its time, kindly; pause, resume : have it stand still, and go on
+    """
+
+    def stop(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+
 class Errands(Protocol):
     """What takes long and needs no worker, done by the program `samovar` in a process of its own."""
 
     def start(
         self, words: Sequence[str], said: Callable[[dict[str, Any]], None], ended: Callable[[str], None]
-    ) -> Callable[[], None]:
-        """Run `samovar WORDS`. Returns what ends it before its time.
+    ) -> Errand:
+        """Run `samovar WORDS`.
 
         said : takes each JSON object that it prints; ended : once, "" or the last it wrote to stderr if it failed
         """

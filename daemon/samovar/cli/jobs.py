@@ -45,17 +45,24 @@ def jobs(context: click.Context, as_json: bool) -> None:
 
 @jobs.command()
 @click.argument("job")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Picture to write.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Picture to write; none comes of a training.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
-def attach(job: str, output: Path, quiet: bool) -> None:
+def attach(job: str, output: Path | None, quiet: bool) -> None:
     """Take up JOB, wait for its end, and write its result; whoever waited for it waits no more."""
     from samovar.picture import Picture, writing
 
-    writing.check_output(output)
     with _connected() as client, progress.bar(job, enabled=not quiet) as bar:
-        answer, frames = client.attach(_find(client, job).job, bar.update)
+        found = _find(client, job)
+        if output is None and not found.operation.startswith("train "):
+            raise click.UsageError("-o OUT is missing: where to write the picture", click.get_current_context())
+        if output is not None:
+            writing.check_output(output)
+        answer, frames = client.attach(found.job, bar.update)
     if isinstance(answer, Cancelled):
         raise UnknownJob(f"job {job} was ended by the daemon", "run it again")
+    if output is None or not answer.images:
+        click.echo(" ".join(answer.report.notes))
+        return
     raster = answer.images["image"]
     notices = [*writing.write(Picture(raster, frames[raster.frame]), output), *answer.report.notes]
     if not quiet:
@@ -101,7 +108,7 @@ def _jobs(client: Client) -> tuple[JobInfo, ...]:
     while True:
         message, _ = client.receive(ANSWER_SECONDS)
         if isinstance(message, StatusReport):
-            return message.jobs
+            return (*message.jobs, *message.trainings)
 
 
 def _find(client: Client, name: str) -> JobInfo:

@@ -92,8 +92,8 @@ class Colorize(Task):
             true.append(halved(chroma))
         network = self.network
         assert isinstance(network, chroma_unet.ChromaUNet)
-        logits = network.logits(torch.cat(lightness), torch.cat(hints), torch.cat(masks))
-        return cross_entropy(logits.float(), torch.cat(true), self._weights)
+        logits = network.logits(*(torch.cat(each).to(self.device) for each in (lightness, hints, masks)))
+        return cross_entropy(logits.float().cpu(), torch.cat(true), self._weights)
 
     def _varied(self, lightness: Tensor, chance: torch.Generator) -> Tensor:
         """As other scans, cameras and draughtsmen would have it."""
@@ -109,7 +109,7 @@ class Colorize(Task):
     @torch.no_grad()
     def ready(self, network: Any) -> None:
         """See `Task`: takes a part of the balancing back, which is a constant for each colour."""
-        network.head.bias -= UNDONE * self._weights.log()
+        network.head.bias -= UNDONE * self._weights.log().to(self.device)
 
     def look(self, network: Any) -> dict[str, float]:
         """Of what is held out: error and PSNR of ab, with and without strokes, and those of no colour and of the mean
@@ -138,14 +138,18 @@ class Colorize(Task):
         made = []
         for each in known:
             small = halved(each.lightness)
-            chroma = doubled(network(each.lightness), small, each.lightness)
+            chroma = doubled(self._asked(network, each.lightness), small, each.lightness)
             if led:
                 reach = each.strokes.reach(each.lightness, (False, False))
-                coarse = network(each.lightness, each.strokes.chroma, each.strokes.covered)
+                coarse = self._asked(network, each.lightness, each.strokes.chroma, each.strokes.covered)
                 chroma = torch.lerp(chroma, doubled(coarse, small, each.lightness), reach.heard)
                 chroma = torch.lerp(chroma, reach.chroma, reach.share)
             made.append(chroma)
         return made
+
+    def _asked(self, network: nn.Module, *planes: Tensor) -> Tensor:
+        made: Tensor = network(*(each.to(self.device) for each in planes))
+        return made.cpu()
 
     @staticmethod
     def _image(known: Known, chroma: Tensor) -> Tensor:

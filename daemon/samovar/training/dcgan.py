@@ -26,6 +26,7 @@ class DCGAN(Adversary):
     architecture = "dcgan"
     averaged = False
     clip = math.inf
+    betas = (0.5, 0.999)
 
     def __init__(self, photos: Sequence[Photo], side: int, seed: int) -> None:
         super().__init__(photos, side, seed)

@@ -54,8 +54,8 @@ class Denoise(Task):
             else:
                 seen.append(degradation.grained(clean, strength * MOST_SIGMA, chance).clamp(0, 1))
             wanted.append(clean[:, :, cut, cut])
-        together = torch.cat(seen).contiguous(memory_format=torch.channels_last)
-        return huber.loss(self.network(together).float(), torch.cat(wanted))
+        together = torch.cat(seen).to(self.device).contiguous(memory_format=torch.channels_last)
+        return huber.loss(self.network(together).float(), torch.cat(wanted).to(self.device))
 
     @torch.no_grad()
     def look(self, network: Any) -> dict[str, float]:
@@ -63,7 +63,7 @@ class Denoise(Task):
         told: dict[str, float] = {}
         for sigma in SIGMAS:
             gains = [
-                huber.psnr(cleaned(network, noisy), each) - huber.psnr(noisy, each)
+                huber.psnr(cleaned(network, noisy, self.device), each) - huber.psnr(noisy, each)
                 for each, noisy in ((each, self._noisy(each, sigma, index)) for index, each in enumerate(self._held))
             ]
             told[f"gain_at_{sigma}"] = sum(gains) / len(gains)
@@ -84,12 +84,12 @@ class Denoise(Task):
         rows = []
         for index, each in chosen:
             noisy = self._noisy(each, 25, index)
-            rows.append([noisy, cleaned(network, noisy), each])
+            rows.append([noisy, cleaned(network, noisy, self.device), each])
         sheet.save(rows, path)
 
 
-def cleaned(network: Any, noisy: Tensor) -> Tensor:
+def cleaned(network: Any, noisy: Tensor, device: torch.device) -> Tensor:
     """A whole picture through the network. (1, 3, h, w), 0..1, both"""
     around: Tensor = functional.pad(noisy, [dncnn.CONTEXT] * 4, mode="replicate")
-    made: Tensor = network(around.contiguous(memory_format=torch.channels_last))
-    return made.clamp(0, 1)
+    made: Tensor = network(around.to(device).contiguous(memory_format=torch.channels_last))
+    return made.clamp(0, 1).cpu()

@@ -33,6 +33,7 @@ MIDDLE = 4096
 class Faces(Adversary):
     architecture = "style_generator"
     clip = math.inf
+    betas = (0.0, 0.99)
 
     def __init__(self, photos: Sequence[Photo], seed: int) -> None:
         super().__init__(photos, style_generator.SIDE, seed)

@@ -47,7 +47,6 @@ class Settings:
 
     rate : the highest learning rate; falls to 0 like a cosine, if `falls`
     decay : of weights, per step, in units of the rate
-    betas : of Adam: how long it remembers gradients, and their squares
     patience : looks without getting better after which it ends, and the best of them is kept; 0 for never
     """
 
@@ -57,7 +56,6 @@ class Settings:
     seed: int = 0
     decay: float = 1e-4
     falls: bool = True
-    betas: tuple[float, float] = (0.9, 0.999)
     patience: int = 0
 
 
@@ -85,6 +83,8 @@ class Task(abc.ABC):
     averaged = True
     """Whether the mean of its weights over the steps is what comes of it, or the last ones."""
     clip = CLIP
+    betas = (0.9, 0.999)
+    """Of Adam: how long it remembers gradients, and their squares."""
     device = torch.device("cpu")
     """Where networks are; a loss brings its pictures there."""
 
@@ -136,7 +136,7 @@ class Training:
         self.mean = copy.deepcopy(task.network).eval().requires_grad_(False)
         self._adams = {
             name: torch.optim.AdamW(
-                network.parameters(), settings.rate, settings.betas, weight_decay=settings.decay, fused=True
+                network.parameters(), settings.rate, task.betas, weight_decay=settings.decay, fused=True
             )
             for name, network in self._networks.items()
         }

@@ -45,19 +45,23 @@ class SizeDecoder(Task):
             chance = pictures.generator(self._seed, step, index)
             photo = self._photos[int(torch.randint(len(self._photos), (), generator=chance))]
             images.append(jittered(pictures.crop(photo, SIDE, LEAST_PART, chance), chance))
-        large = torch.cat(images)
+        large = torch.cat(images).to(self.device)
         made: Tensor = self.network.enlarged(halved(large))
         return functional.mse_loss(2 * made.float() - 1, 2 * large - 1)
 
     @torch.no_grad()
     def look(self, network: Any) -> dict[str, float]:
         """PSNR of what is held out, beside that of bilinear enlarging."""
-        ours = [float(((network.enlarged(halved(each)) - each) ** 2).mean()) for each in self._held]
+        ours = [float(((self._made(network, each) - each) ** 2).mean()) for each in self._held]
         plain = [float(((_plain(each) - each) ** 2).mean()) for each in self._held]
         return {
             name: sum(-10 * torch.log10(torch.tensor(max(each, 1e-10))).item() for each in errors) / len(errors)
             for name, errors in (("psnr", ours), ("bilinear_psnr", plain))
         }
+
+    def _made(self, network: Any, large: Tensor) -> Tensor:
+        made: Tensor = network.enlarged(halved(large.to(self.device)))
+        return made.cpu()
 
     def merit(self, found: dict[str, float]) -> float:
         return found["psnr"]
@@ -66,7 +70,7 @@ class SizeDecoder(Task):
     def show(self, network: Any, path: Path) -> None:
         """Rows of bilinear, ours, truth."""
         chosen = self._held[:: max(1, len(self._held) // SHOWN)][:SHOWN]
-        rows = [[_plain(each), network.enlarged(halved(each)), each] for each in chosen]
+        rows = [[_plain(each), self._made(network, each), each] for each in chosen]
         sheet.save([a + b for a, b in zip(rows[::2], rows[1::2], strict=False)] or rows, path)
 
 

@@ -1,8 +1,8 @@
-"""Tells pictures from made ones, to train `networks.style_generator`: a small residual network that is told the style.
+"""Tells pictures from made ones, for the training of `networks.fastgan`: parts of them, and whether the style fits.
 
-Source: Karras et al., arXiv:1912.04958 (residual blocks, standard deviation over the batch); Karras, Aittala, Hellsten,
-Laine, Lehtinen, Aila, "Training Generative Adversarial Networks with Limited Data", arXiv:2006.06676 (projection on an
-embedding of the label).
+Source: Liu et al., arXiv:2101.04775 (convolutions of stride 2 with spectral norm, normalised over the batch; a verdict
+for each part); Miyato, Koyama, "cGANs with Projection Discriminator", ICLR 2018, arXiv:1802.05637. Without the decoders
+of the former.
 """
 
 from __future__ import annotations
@@ -13,71 +13,39 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
 
-from samovar.networks.style_generator import GAIN, SIDE, Dense
+from samovar.networks.fastgan import SIDE
 
-FEATURES = (32, 64, 128, 256, 256)
-"""From SIDE / 2 down to 4."""
-GROUP = 4
-"""Pictures among which the spread is measured."""
-
-
-class Convolution(nn.Module):
-    """As `Dense`. side : of the kernel, which pads"""
-
-    def __init__(self, inputs: int, outputs: int, side: int = 3) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, side, side))
-        self.bias = nn.Parameter(torch.zeros(outputs))
-        self._scale, self._pad = 1 / math.sqrt(inputs * side * side), side // 2
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.conv2d(x, self.weight * self._scale, self.bias, padding=self._pad)
-
-
-class Halving(nn.Module):
-    """(N, a, h, w) -> (N, b, h / 2, w / 2)"""
-
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__()
-        self.same, self.other = Convolution(before, before), Convolution(before, after)
-        self.past = Convolution(before, after, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = functional.avg_pool2d(_active(self.same(x)), 2)
-        y = _active(self.other(y))
-        past: Tensor = self.past(functional.avg_pool2d(x, 2))
-        return (y + past) / GAIN
+FEATURES = (32, 64, 128, 256)
+"""From SIDE / 2 down to SIDE / 16."""
 
 
 class Critic(nn.Module):
     def __init__(self, styles: int) -> None:
         super().__init__()
-        self.first = Convolution(12, FEATURES[0])
-        self.body = nn.Sequential(*(Halving(before, after) for before, after in itertools.pairwise(FEATURES)))
-        self.last = Convolution(FEATURES[-1] + 1, FEATURES[-1])
-        self.dense = Dense(16 * FEATURES[-1], FEATURES[-1])
-        self.verdict = Dense(FEATURES[-1], 1)
+        self.first = spectral_norm(nn.Conv2d(12, FEATURES[0], 3, padding=1))
+        self.down = nn.Sequential(
+            *(
+                layer
+                for before, after in itertools.pairwise(FEATURES)
+                for layer in (
+                    spectral_norm(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False)),
+                    nn.BatchNorm2d(after),
+                    nn.LeakyReLU(0.2),
+                )
+            ),
+            spectral_norm(nn.Conv2d(FEATURES[-1], FEATURES[-1], 3, padding=1, bias=False)),
+            nn.BatchNorm2d(FEATURES[-1]),
+            nn.LeakyReLU(0.2),
+        )
+        self.verdict = spectral_norm(nn.Conv2d(FEATURES[-1], 1, 4))
         self.label = nn.Parameter(torch.randn(styles, FEATURES[-1]))
 
     def forward(self, x: Tensor, styles: Tensor) -> Tensor:
-        """(N, 3, SIDE, SIDE), nominally -1..1, and (N,) whole numbers -> (N,), large for true ones"""
+        """(N, 3, SIDE, SIDE), nominally -1..1, and (N,) whole numbers -> (N, 25), large for true parts"""
         assert x.shape[-1] == SIDE
-        x = _active(self.first(functional.pixel_unshuffle(x, 2)))
-        x = _with_spread(self.body(x))
-        x = _active(self.dense(_active(self.last(x)).flatten(1)))
-        fits = (x.float() * self.label[styles]).sum(1) / math.sqrt(x.shape[1])
-        verdict: Tensor = self.verdict(x)[:, 0].float() + fits
+        x = self.down(functional.leaky_relu(self.first(functional.pixel_unshuffle(x, 2)), 0.2))
+        fits = (x.float().mean((2, 3)) * self.label[styles]).sum(1, keepdim=True) / math.sqrt(FEATURES[-1])
+        verdict: Tensor = self.verdict(x).float().flatten(1) + fits
         return verdict
-
-
-def _active(x: Tensor) -> Tensor:
-    return GAIN * functional.leaky_relu(x, 0.2)
-
-
-def _with_spread(x: Tensor) -> Tensor:
-    """With how much a group of pictures differ, as one more map."""
-    group = math.gcd(GROUP, len(x))
-    apart = x.float().view(group, -1, *x.shape[1:])
-    spread = (apart.var(0, correction=0) + 1e-8).sqrt().mean((1, 2, 3))
-    return torch.cat((x, spread.repeat(group)[:, None, None, None].expand(-1, 1, *x.shape[2:]).to(x.dtype)), 1)

@@ -15,6 +15,8 @@ from samovar.training import pictures
 from samovar.training.pictures import Photo
 
 TRIES, SHARE = 10, 0.5
+OVERLAP = 0.25
+"""Of a part's area, that another one of the same picture may cover."""
 
 
 def parted(photos: Sequence[Photo], side: int) -> tuple[list[Photo], list[Photo]]:
@@ -39,6 +41,34 @@ def drawn(photos: Sequence[Photo], side: int, chance: torch.Generator) -> Tensor
     for axis in (1, 2):
         turned = turned.flip(axis) if torch.rand((), generator=chance) < 0.5 else turned
     return turned.float().unsqueeze(0) / 255
+
+
+def corners(pixels: Tensor, side: int, count: int, chance: torch.Generator) -> list[tuple[int, int]]:
+    """Left and top of parts of one picture, each the one with most in it of TRIES: `count` of them, or as many as find
+    room beside each other.
+
+    pixels : (3, h, w) uint8, as large as a part or larger
+    """
+    found: list[tuple[int, int]] = []
+    while len(found) < count:
+        drawn = [_corner(pixels, side, chance) for _ in range(TRIES)]
+        free = [each for each in drawn if all(_shared(each, other, side) <= OVERLAP for other in found)]
+        if not free:
+            break
+        found.append(max(free, key=lambda at: _detail(pixels[:, at[1] : at[1] + side, at[0] : at[0] + side])))
+    return found
+
+
+def _corner(pixels: Tensor, side: int, chance: torch.Generator) -> tuple[int, int]:
+    height, width = pixels.shape[-2:]
+    left, top = (int(torch.randint(length - side + 1, (), generator=chance)) for length in (width, height))
+    return left, top
+
+
+def _shared(one: tuple[int, int], other: tuple[int, int], side: int) -> float:
+    """0..1, of the area of either"""
+    across, down = (max(0, side - abs(a - b)) for a, b in zip(one, other, strict=True))
+    return across * down / side**2
 
 
 def _part(photo: Photo, side: int, chance: torch.Generator) -> Tensor:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
+import numpy.typing as npt
 import pyvips
 import torch
 from torch import Tensor
 
-from samovar.picture import FORMATS, PictureError
+from samovar.picture import FORMATS, PictureError, header, reading
+from samovar_link.messages import Limits
 
 HELD_OUT = 0.03
 """Of all pictures; of few ones LEAST_HELD_OUT, if there are twice as many."""
 LEAST_HELD_OUT = 8
+DROPPED = "dropped"
+"""A folder of what somebody looked at and does not want."""
 _PART = re.compile(r"_\d+$")
+_STRICT = "[fail_on=error]"
+"""For libvips's loaders: what is cut short is none. (Thumbnails out of memory take no heed of their own `fail_on`.)"""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,11 @@ class Photo:
 
     name: str
     pixels: Tensor
+
+    @property
+    def folders(self) -> list[str]:
+        """That it lies in, outermost first."""
+        return self.name.split("/")[:-1]
 
     @property
     def group(self) -> str:
@@ -39,47 +52,77 @@ def read(sources: Sequence[Path], side: int, share: float = 1.0) -> list[Photo]:
     """All pictures in folders (with those in them) and tars, in order of their names, the shorter side shrunk to
     `side`, and all of them to `share` of their size at most: what a file's compression left in them goes by that.
 
-    Transparent parts become white. Files that are no picture are passed over. Raises PictureError if there is none.
+    Transparent parts become white. Files that are no picture, or not all of one, are passed over. Raises PictureError
+    if there is none.
     """
     found = [
-        photo for source in sources for name, data in _files(source) if (photo := _decoded(name, data, side, share))
+        photo for source in sources for name, data in files(source) if (photo := _photo(name, data(), side, share))
     ]
     if not found:
         raise PictureError(f"{', '.join(map(str, sources))}: no pictures ({', '.join(FORMATS)}) in there")
     return sorted(found, key=lambda photo: photo.name)
 
 
-def _files(source: Path) -> Iterator[tuple[str, bytes]]:
+def files(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Pictures in a folder (with those in it) or a tar, by what their names end in: the name there, and what reads the
+    file, until the next one is asked for. What lies in a folder named DROPPED is not among them.
+
+    Both raise PictureError: for what is neither, and for a file that cannot be read.
+    """
     if source.is_dir():
         for path in sorted(source.rglob("*")):
-            if path.suffix.lower() in FORMATS and path.is_file():
-                yield path.relative_to(source).as_posix(), path.read_bytes()
+            name = path.relative_to(source)
+            if _is_wanted(name) and path.is_file():
+                yield name.as_posix(), partial(_content, path, path.read_bytes)
         return
     try:
         with tarfile.open(source) as archive:
             for member in archive:
-                file = archive.extractfile(member) if Path(member.name).suffix.lower() in FORMATS else None
+                file = archive.extractfile(member) if _is_wanted(PurePosixPath(member.name)) else None
                 if file is not None:
-                    yield member.name, file.read()
+                    yield member.name, partial(_content, source / member.name, file.read)
     except (tarfile.TarError, OSError) as error:
         raise PictureError(f"{source} is neither a folder nor a tar of pictures ({error})") from error
 
 
-def _decoded(name: str, data: bytes, side: int, share: float) -> Photo | None:
+def _content(path: Path, read: Callable[[], bytes]) -> bytes:
+    try:
+        return read()
+    except (tarfile.TarError, OSError) as error:
+        raise PictureError(f"{path} cannot be read ({error})") from error
+
+
+def _is_wanted(name: PurePath) -> bool:
+    return name.suffix.lower() in FORMATS and DROPPED not in name.parts[:-1]
+
+
+def _photo(name: str, data: bytes, side: int, share: float) -> Photo | None:
+    try:
+        return Photo(name, torch.from_numpy(decoded(name, data, side, share)).permute(2, 0, 1).contiguous())
+    except PictureError:
+        return None
+
+
+def decoded(name: str, data: bytes, side: float = math.inf, share: float = 1.0) -> npt.NDArray[np.uint8]:
+    """The pixels of a picture's file, upright, on white: (h, w, 3), sRGB; sizes as of `read`.
+
+    name : for what is wrong with it
+
+    Raises PictureError for what is no picture, is cut short, or is larger than the daemon would take.
+    """
     try:
         image = pyvips.Image.new_from_buffer(data, "").autorot()  # as `thumbnail_buffer` turns it, too
         scale = min(share, side / min(image.width, image.height))
-        image = pyvips.Image.thumbnail_buffer(
-            data, max(1, round(image.width * scale)), height=max(1, round(image.height * scale)),
-            size="force",
-        )  # fmt: skip
+        width, height = (max(1, round(length * scale)) for length in (image.width, image.height))
+        header.check_size(Path(name), width, height, Limits())
+        image = pyvips.Image.thumbnail_buffer(data, width, height=height, size="force", option_string=_STRICT)
         if image.hasalpha():
             image = image.flatten(background=255)
         image = image.colourspace("srgb").cast("uchar")
         array = np.ndarray(buffer=image.write_to_memory(), dtype=np.uint8, shape=(image.height, image.width, 3))
-    except pyvips.Error:
-        return None
-    return Photo(name, torch.from_numpy(array.copy()).permute(2, 0, 1).contiguous())
+    except pyvips.Error as error:
+        raise PictureError(f"{name} is damaged, cut short or no picture{reading.reason(error)}") from error
+    return array.copy()
 
 
 def parted(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:

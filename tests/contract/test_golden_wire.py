@@ -48,6 +48,7 @@ from samovar_link.messages import (
     Stopping,
     StopPull,
     Tiles,
+    Train,
     Unload,
     Unloaded,
     Warm,
@@ -126,6 +127,9 @@ EXAMPLES: dict[str, Message] = {
         worker_pid=4243, device="cpu", jobs=(JobInfo(JOB, "upscale", "running", "krita", "m", 0.5, 2.0),),
         models=(LoadedModel("m", "cpu", 1 << 33, "torch", True, None), LoadedModel("n", "cpu", 1, "torch", False, 9.5)),
     ),
+    "Train": Train(JOB),
+    "StatusReport, with a training": StatusReport(trainings=(JobInfo(JOB, "train upscale", "resting", "cli", "mine"),)),
+    "Welcome, with what creates": Welcome(operations=(OperationInfo("faces", "Faces", menu="render", creates=True),)),
     "Stop": Stop(),
     "Stopping": Stopping(),
 }  # fmt: skip

@@ -27,7 +27,7 @@ TINY = Sizes(
     overhead=64, small=16, overhead_rounds=1, warm=16, warm_rounds=1, peer=64, peer_seconds=0.0, peer_rounds=1,
     dirty=64, strokes=2, memory=64, response=320, cancels=1, pings=3, start=32, starts=1,
     fill=96, fill_rounds=1, restore=32, restore_seconds=1.0, restore_sides=(32,), restore_large=64, previews=2,
-    colorize=64, colorize_rounds=1,
+    colorize=64, colorize_rounds=1, beside=64, beside_rounds=1,
 )  # fmt: skip
 
 
@@ -63,6 +63,12 @@ def test_pixels_there_and_back() -> None:
     overhead, small = measured("overhead", "small")
     assert overhead["detail"]["round_trip"]["count"] == 1
     assert small["detail"]["round_trip"]["count"] == 2
+
+
+@pytest.mark.slow
+def test_a_layer_beside_a_training() -> None:
+    (row,) = measured("beside")
+    assert row["detail"]["alone"]["count"] == row["detail"]["beside"]["count"] == 1
 
 
 @pytest.mark.slow

@@ -41,6 +41,8 @@ class Sizes:
     colorize_rounds: int = 5
     texture_seconds: float = 240.0
     texture_large: int = 2048
+    beside: int = 1024
+    beside_rounds: int = 9
 
 
 FULL = Sizes()
@@ -48,7 +50,7 @@ QUICK = Sizes(
     overhead_rounds=6, warm_rounds=3, peer=384, peer_seconds=6.0, peer_rounds=1, dirty=1024, strokes=5, response=1024,
     cancels=20, pings=200, starts=3, fill=1024, restore=128, restore_seconds=20.0, restore_sides=(128, 256),
     restore_large=512, previews=4, colorize=1024, colorize_rounds=3,
-    texture_seconds=60.0, texture_large=1024,
+    texture_seconds=60.0, texture_large=1024, beside=512, beside_rounds=5,
 )  # fmt: skip
 
 

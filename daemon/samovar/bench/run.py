@@ -34,6 +34,7 @@ MODULES = {
     "colorize": "colorize",
     "texture": "texture",
     "texture-loss": "texture",
+    "beside": "beside",
 }
 """Row -> the module of this package that measures it, in the order of the table."""
 LONG = ("memory",)

@@ -77,7 +77,7 @@ class FastGAN(GeneratorNetwork):
 
     def between(self, one: Tensor, other: Tensor, share: float) -> Tensor:
         """As far from 0 as both are by chance."""
-        mixed = torch.lerp(one, other, share)
+        mixed: Tensor = torch.lerp(one, other, share)
         return mixed / (share**2 + (1 - share) ** 2) ** 0.5
 
     def placed(self, z: Tensor, style: int, truncation: float) -> Tensor:

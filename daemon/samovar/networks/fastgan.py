@@ -9,6 +9,7 @@ shuffle, so that nothing is computed at full size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -78,7 +79,7 @@ class FastGAN(GeneratorNetwork):
     def between(self, one: Tensor, other: Tensor, share: float) -> Tensor:
         """As far from 0 as both are by chance."""
         mixed: Tensor = torch.lerp(one, other, share)
-        return mixed / (share**2 + (1 - share) ** 2) ** 0.5
+        return mixed / math.hypot(share, 1 - share)
 
     def placed(self, z: Tensor, style: int, truncation: float) -> Tensor:
         share = functional.one_hot(torch.tensor([style]), len(self.styles)).to(z)

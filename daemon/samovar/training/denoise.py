@@ -23,6 +23,10 @@ MOST_SIGMA = 55.0
 """Of Gaussian noise, in 255ths; the least is none at all."""
 SIGMAS = (10, 25, 50)
 """That it is measured at."""
+PAPER_STRENGTH = 0.5
+"""That it is measured at, of 0..1."""
+PAPER = 1_000
+"""In place of a sigma, for what chance draws."""
 PAPER_SHARE = 0.25
 """Of pictures that get the roughness of paper instead."""
 
@@ -59,15 +63,20 @@ class Denoise(Task):
 
     @torch.no_grad()
     def look(self, network: Any) -> dict[str, float]:
-        """What it gains, in dB of lightness, over noise as it would be in a file: by sigma, and over rough paper."""
+        """What it gains, in dB of all three colours, over the picture as it would be in a file: by sigma of its noise,
+        and on rough paper."""
         told: dict[str, float] = {}
-        for sigma in SIGMAS:
-            gains = [
-                huber.psnr(cleaned(network, noisy, self.device), each) - huber.psnr(noisy, each)
-                for each, noisy in ((each, self._noisy(each, sigma, index)) for index, each in enumerate(self._held))
-            ]
-            told[f"gain_at_{sigma}"] = sum(gains) / len(gains)
+        for kind in (*SIGMAS, None):
+            gains = []
+            for index, each in enumerate(self._held):
+                noisy = self._paper(each, index) if kind is None else self._noisy(each, kind, index)
+                gains.append(gain(cleaned(network, noisy, self.device), noisy, each))
+            told["gain_on_paper" if kind is None else f"gain_at_{kind}"] = sum(gains) / len(gains)
         return told
+
+    def _paper(self, clean: Tensor, index: int) -> Tensor:
+        rough = degradation.on_paper(clean, PAPER_STRENGTH, pictures.generator(index, PAPER))
+        return rough.clamp(0, 1).mul(255).round().div(255)
 
     def _noisy(self, clean: Tensor, sigma: float, index: int) -> Tensor:
         """To 8 bits, as in a file."""
@@ -86,6 +95,12 @@ class Denoise(Task):
             noisy = self._noisy(each, 25, index)
             rows.append([noisy, cleaned(network, noisy, self.device), each])
         sheet.save(rows, path)
+
+
+def gain(made: Tensor, noisy: Tensor, clean: Tensor) -> float:
+    """By how many dB a picture is nearer to the clean one."""
+    before, after = ((each - clean).square().mean().clamp(min=1e-10) for each in (noisy, made))
+    return float(10 * torch.log10(before / after))
 
 
 def cleaned(network: Any, noisy: Tensor, device: torch.device) -> Tensor:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import safetensors
 import torch
@@ -232,3 +234,71 @@ def test_pictures_that_are_too_small_are_counted(folder: Path) -> None:
 
 def test_pictures_are_shrunk_by_a_share(folder: Path) -> None:
     assert {each.pixels.shape for each in pictures.read([folder], 1024, 0.5)} == {torch.Size((3, 60, 65))}
+
+
+# --- pictures that are not as they should be ------------------------------------------------------------------------
+
+
+def test_what_is_no_picture_is_named_and_passed_over(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "cut.png").write_bytes((folder / "03.png").read_bytes()[:300])
+    (tmp_path / "text.jpg").write_text("no picture")
+    line = ["train", "upscale", str(tmp_path), "-o", str(tmp_path / "x.safetensors"), "--steps", "1", "--batch", "1"]
+    assert command([*line, "--size", str(SIDE), "--here"]) == 0
+    said = capsys.readouterr().err
+    assert "2 files are passed over: cut.png" in said and "text.jpg" in said
+
+
+def test_pictures_of_all_kinds_are_trained_on_together(folder: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (120, 120, 4)).astype(np.uint8)
+    kinds = {
+        "gray": pixels[..., :1], "gray with alpha": pixels[..., :2], "colour": pixels[..., :3], "alpha": pixels,
+        "deep": pixels.astype(np.uint16) * 257,
+    }  # fmt: skip
+    for name, each in kinds.items():
+        height, width, channels = each.shape
+        raster = Raster(height, width, channels, "u16" if each.dtype == np.uint16 else "u8")
+        writing.write(Picture(raster, memoryview(np.ascontiguousarray(each)).cast("B")), tmp_path / f"{name}.png")
+    photos = pictures.read([tmp_path], 1024)
+    assert len(photos) == 5 and {each.pixels.shape for each in photos} == {torch.Size((3, 120, 120))}
+    training = Training(
+        denoise.Denoise(photos, SIDE, 0), Settings(1, 2, 1e-3, decay=0.0), tmp_path / "mixed.safetensors"
+    )
+    assert training.run(60)
+
+
+def test_three_pictures_are_trained_on(folder: Path, tmp_path: Path) -> None:
+    photos = pictures.read([folder], 1024)[:3]
+    task = upscale.Upscale(photos, "srcnn", -1, SIDE, 0)
+    assert task.about["pictures"] == 2 and task.about["held_out"] == 1
+    training = Training(task, Settings(1, 2, 1e-3, decay=0.0), tmp_path / "three.safetensors")
+    assert training.run(60) and training.finish()["psnr"] > 0
+
+
+def test_more_pictures_than_there_is_memory_for_are_refused_in_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "ROOM", 4.5 * 120 * 130 * 3 / psutil.virtual_memory().available)
+    with pytest.raises(PictureError, match="no memory for more than [456] of its pictures"):
+        pictures.read([folder], 1024)
+
+
+@pytest.mark.slow
+def test_two_thousand_pictures_are_read_and_trained_on(tmp_path: Path) -> None:
+    """Small ones, for the test's sake: what grows with their number is what may break."""
+    small = np.random.default_rng(0).integers(0, 255, (40, 40, 3)).astype(np.uint8)
+    writing.write(Picture(Raster(40, 40, 3), memoryview(small).cast("B")), tmp_path / "first.png")
+    many = tmp_path / "many"
+    many.mkdir()
+    for index in range(2_000):
+        os.link(tmp_path / "first.png", many / f"{index:05}.png")
+    photos = pictures.read([many], 1024)
+    assert len(photos) == 2_000
+    task = denoise.Denoise(photos, SIDE, 0)
+    assert 30 < len(task._held) < 120
+    del task._held[2:]
+    training = Training(task, Settings(2, 4, 1e-3, decay=0.0), tmp_path / "many.safetensors")
+    assert training.run(60) and training.finish()["gain_at_25"]

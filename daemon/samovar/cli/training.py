@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import math
 import signal
 import sys
@@ -70,7 +71,7 @@ class Wish:
         teller = _Lines() if _is_under_daemon() else _Bar()
         teller.begin(self)
         try:
-            with _ended_by_signals():
+            with _ended_by_signals(), _overheard(teller):
                 training = Training(self.task(), Settings(**self.settings), self.out, _device(self.device))
                 if training.resume():
                     teller.say(f"going on after {training.step} steps")
@@ -118,6 +119,22 @@ def _ended_by_signals() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _overheard(teller: _Bar) -> Iterator[None]:
+    """What the training warns of is told."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            teller.say(record.getMessage())
+
+    log, handler = logging.getLogger("samovar.training"), Handler(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 # --- what is told of it ---------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import re
 import tarfile
@@ -13,6 +14,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import pyvips
 import torch
 from torch import Tensor
@@ -20,6 +22,12 @@ from torch import Tensor
 from samovar.picture import FORMATS, PictureError, header, reading
 from samovar_link.messages import Limits
 
+log = logging.getLogger(__name__)
+
+ROOM = 0.5
+"""Of the memory that is free, for pictures."""
+NAMED = 5
+"""Of files that are passed over."""
 HELD_OUT = 0.03
 """Of all pictures; of few ones LEAST_HELD_OUT, if there are twice as many."""
 LEAST_HELD_OUT = 8
@@ -52,12 +60,28 @@ def read(sources: Sequence[Path], side: int, share: float = 1.0) -> list[Photo]:
     """All pictures in folders (with those in them) and tars, in order of their names, the shorter side shrunk to
     `side`, and all of them to `share` of their size at most: what a file's compression left in them goes by that.
 
-    Transparent parts become white. Files that are no picture, or not all of one, are passed over. Raises PictureError
-    if there is none.
+    Transparent parts become white. Files that are no picture, or not all of one, are passed over, and the log says
+    which. Raises PictureError if there is none, or more than there is memory for.
     """
-    found = [
-        photo for source in sources for name, data in files(source) if (photo := _photo(name, data(), side, share))
-    ]
+    room_bytes = psutil.virtual_memory().available * ROOM
+    found: list[Photo] = []
+    strange: list[str] = []
+    for source in sources:
+        for name, data in files(source):
+            try:
+                pixels = decoded(name, data(), side, share)
+            except PictureError as error:
+                strange.append(str(error))
+                continue
+            found.append(Photo(name, torch.from_numpy(pixels).permute(2, 0, 1).contiguous()))
+            room_bytes -= pixels.nbytes
+            if room_bytes < 0:
+                raise PictureError(
+                    f"{source}: there is no memory for more than {len(found)} of its pictures; give fewer, a smaller"
+                    " --shrink, or parts of them: samovar train prepare"
+                )
+    if strange:
+        log.warning("%d files are passed over: %s", len(strange), "; ".join([*strange[:NAMED], "..."][: len(strange)]))
     if not found:
         raise PictureError(f"{', '.join(map(str, sources))}: no pictures ({', '.join(FORMATS)}) in there")
     return sorted(found, key=lambda photo: photo.name)
@@ -94,13 +118,6 @@ def _content(path: Path, read: Callable[[], bytes]) -> bytes:
 
 def _is_wanted(name: PurePath) -> bool:
     return name.suffix.lower() in FORMATS and DROPPED not in name.parts[:-1]
-
-
-def _photo(name: str, data: bytes, side: int, share: float) -> Photo | None:
-    try:
-        return Photo(name, torch.from_numpy(decoded(name, data, side, share)).permute(2, 0, 1).contiguous())
-    except PictureError:
-        return None
 
 
 def decoded(name: str, data: bytes, side: float = math.inf, share: float = 1.0) -> npt.NDArray[np.uint8]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tarfile
 import weakref
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ import torch
 from drawings import drawing, load, save
 
 from samovar.cli.program import run as command
-from samovar.training import detail, fingerprint, pictures
+from samovar.training import detail, fingerprint, pictures, squares
 
 SIDE = 32
 LINE = ["--size", str(SIDE), "--per-picture", "3"]
@@ -109,6 +111,11 @@ def test_the_same_seed_cuts_the_same_whatever_a_picture_is_called(
     assert load(tmp_path / "three" / "z_0.png").tolist() != load(tmp_path / "two" / "z_0.png").tolist()
 
 
+def test_pictures_are_not_all_cut_at_the_same_places() -> None:
+    way = squares.Patches(SIDE, 3, seed=0)
+    assert way(drawing(0), 1) == way(drawing(0), 1) != way(drawing(0), 2)
+
+
 def _kinds() -> Iterator[tuple[str, pyvips.Image, str]]:
     """Name, picture, what it is saved as."""
     image = pyvips.Image.new_from_array(drawing(5)).copy(interpretation="srgb")
@@ -166,9 +173,10 @@ def test_bits_are_counted_as_python_counts_them() -> None:
 def test_what_differs_in_so_many_bits_is_alike_and_in_one_more_is_not() -> None:
     seen = fingerprint.Seen(4)
     assert not seen.has(0)
-    for number in np.random.default_rng(0).integers(0, 2**63, 3000).tolist():
+    numbers = np.random.default_rng(0).integers(0, 2**63, 3000).tolist()
+    for number in numbers:
         seen.add(number)
-    assert seen.has(number ^ 0b1111) and seen.has(number ^ (0b1111 << 60))
+    assert seen.has(numbers[0]) and seen.has(number ^ 0b1111) and seen.has(number ^ (0b1111 << 60))
     assert not seen.has(number ^ 0b11111)
     nothing = fingerprint.Seen(-1)
     nothing.add(7)
@@ -179,6 +187,7 @@ def test_a_fingerprint_outlives_packing_scaling_and_darkening() -> None:
     for seed in range(10):
         image = pyvips.Image.new_from_array(drawing(seed, 160, 200)).copy(interpretation="srgb")
         first = fingerprint.of(image.numpy())
+        assert first.bit_count() == 32, "half of the waves are stronger than the middle one"
         packed = pyvips.Image.new_from_buffer(image.jpegsave_buffer(Q=30), "")
         for other in (packed, image.resize(0.5), (image * 0.8 + 10).cast("uchar")):
             assert (first ^ fingerprint.of(other.numpy())).bit_count() <= fingerprint.ALIKE
@@ -242,3 +251,15 @@ def test_what_was_dropped_is_not_read_again(source: Path, tmp_path: Path) -> Non
             f"{front}{name}.png" for name in ("a", "b", "c", "dropped")
         ]
     assert [each.name for each in pictures.read([source / "dropped"], 9)] == ["x.png"], "unless it is asked for"
+
+
+@pytest.mark.slow
+def test_its_help_imports_nothing_heavy() -> None:
+    check = (
+        "import sys; from samovar.cli.program import run; run(sys.argv[1:]);"
+        "sys.exit(str([name for name in ('torch', 'numpy', 'pyvips', 'cv2') if name in sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check, "train", "prepare", "--help"], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.splitlines()[-1] == "[]" and "--per-picture" in done.stdout

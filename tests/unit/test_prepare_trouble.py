@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import resource
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -292,15 +290,3 @@ def test_a_disk_that_is_full_for_the_ledger_or_the_page_loses_nothing(
         assert not [path for path in folder.iterdir() if path.suffix not in (".png", ".jsonl")]
         assert prepared(source, folder) == 0
         assert (folder / ledger.NAME).read_bytes() == (tmp_path / "whole" / ledger.NAME).read_bytes()
-
-
-@pytest.mark.slow
-def test_its_help_imports_nothing_heavy() -> None:
-    check = (
-        "import sys; from samovar.cli.program import run; run(sys.argv[1:]);"
-        "sys.exit(str([name for name in ('torch', 'numpy', 'pyvips', 'cv2') if name in sys.modules]))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", check, "train", "prepare", "--help"], capture_output=True, text=True, check=False
-    )
-    assert done.stderr.splitlines()[-1] == "[]" and "--per-picture" in done.stdout

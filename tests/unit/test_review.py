@@ -153,4 +153,4 @@ def test_few_faces_are_said_to_be_few_after_dropping_too(
     (tmp_path / "list").write_text("1_0.png")
     assert command(["train", "drop", str(tmp_path / "out"), str(tmp_path / "list")]) == 0
     shown = capsys.readouterr()
-    assert shown.out == f"{tmp_path / 'out'}: 1 dropped, 0 before, 2 left\n" and "2 faces are few" in shown.err
+    assert shown.out == f"{tmp_path / 'out'}: 1 dropped, 0 before, 2 left\n" and "few faces (2)" in shown.err

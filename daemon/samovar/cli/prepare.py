@@ -142,7 +142,7 @@ def _tell(report: Report, folder: Path, way: str | None, seconds: float, as_json
 
 def _warn(left: int, faces: bool) -> None:
     if faces and 0 < left < FEW:
-        say(f"{left} faces are few: a network that draws faces learns less than {FEW} by heart, 10,000 are better")
+        say(f"few faces ({left}): a network that draws them learns fewer than {FEW} by heart; 10,000 are better")
 
 
 def _some(names: Sequence[str]) -> list[str]:

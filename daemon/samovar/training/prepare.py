@@ -69,7 +69,6 @@ class Preparation:
         self._ledger = Ledger(folder, facts)
         self._unreadable: list[str] = []
         self._known: set[tuple[str, str]] = set()
-        self._digests: set[str] = set()
         self._stems: set[str] = set()
         self._wholes, self._parts = fingerprint.Seen(settings.alike), fingerprint.Seen(settings.alike)
         self._written = 0
@@ -86,9 +85,6 @@ class Preparation:
             content = data()
             digest = xxhash.xxh3_128_hexdigest(content)
             if (name, digest) in self._known:
-                return
-            if digest in self._digests and self._settings.alike >= 0:
-                self._add(Record(name, digest, duplicate=True))
                 return
             pixels = pictures.decoded(name, content)
         except PictureError as error:
@@ -143,7 +139,6 @@ class Preparation:
 
     def _remember(self, record: Record) -> None:
         self._known.add((record.picture, record.digest))
-        self._digests.add(record.digest)
         if record.stem:
             self._stems.add(record.stem.casefold())
         if self._settings.compared and not record.duplicate:

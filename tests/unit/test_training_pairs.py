@@ -196,13 +196,14 @@ def test_the_command_makes_a_model_that_can_be_used(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("SAMOVAR_HOME", str(tmp_path / "home"))
     out = tmp_path / "mine.safetensors"
-    options = ["-o", str(out), "--steps", "2", "--batch", "2", "--size", str(SIDE), "--json", "--here"]
+    options = ["-o", str(out), "--steps", "2", "--batch", "2", "--size", str(SIDE), "--json", "--here", "--add"]
     assert command(["train", line[0], str(folder), *line[1:], *options]) == 0
     said: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert figures <= set(said) and said["steps"] == 2 and out.with_suffix(".png").is_file()
     with safetensors.safe_open(out, "pt") as file:
         assert file.metadata()["architecture"] == architecture
-    card = store.add(out)
+    (card,) = store.own_cards()
+    assert command(["train", line[0], str(folder), *line[1:], *options]) == 2, "it is there already"
     assert (card.operations, card.network) == ((operation,), "trained")
     picture = np.random.default_rng(0).integers(60, 200, (30, 41, 3)).astype(np.uint8)
     made = Laboratory(card).run(picture, operation, model=card.id, **({"noise": -1} if operation == "upscale" else {}))

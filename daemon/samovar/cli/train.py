@@ -68,6 +68,7 @@ def _common(steps: int, batch: int, rate: float, **fixed: Any) -> Callable[[Any]
             "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
             help="Where: on a graphics card if there is one.",
         ),
+        click.option("--add", is_flag=True, help="Make it a model for the shell and the editors, when it is trained."),
         click.option("--detach", is_flag=True, help="Do not wait for it."),
         click.option("--here", is_flag=True, help="Train in this process, not in the background."),
         click.option("--json", "as_json", is_flag=True, help="Print how good it became as JSON."),
@@ -76,11 +77,11 @@ def _common(steps: int, batch: int, rate: float, **fixed: Any) -> Callable[[Any]
     def add(function: Callable[..., Callable[[], Task]]) -> Any:
         @functools.wraps(function)
         def command(
-            out: Path, steps: int, batch: int, rate: float, minutes: float, patience: int, device: str, detach: bool,
-            here: bool, as_json: bool, **own: Any,
+            out: Path, steps: int, batch: int, rate: float, minutes: float, patience: int, device: str, add: bool,
+            detach: bool, here: bool, as_json: bool, **own: Any,
         ) -> None:  # fmt: skip
             settings = {"steps": steps, "batch": batch, "rate": rate, "patience": patience, "seed": own["seed"]}
-            Wish(function(**own), out, {**settings, **fixed}, minutes, device, as_json).carry_out(here, detach)
+            Wish(function(**own), out, {**settings, **fixed}, minutes, device, add, as_json).carry_out(here, detach)
 
         found: Any = command
         for option in reversed(options):

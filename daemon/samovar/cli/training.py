@@ -51,6 +51,7 @@ class Wish:
     settings: dict[str, Any]
     minutes: float
     device: str
+    add: bool
     as_json: bool
 
     def carry_out(self, here: bool, detach: bool) -> None:
@@ -60,6 +61,9 @@ class Wish:
             raise click.UsageError(f"-o {self.out} does not end in .safetensors", context)
         if not self.out.parent.is_dir():
             raise click.UsageError(f"the folder {self.out.parent} does not exist; create it first", context)
+        if self.add and (store.folder() / self.out.name).exists():
+            name = store.own_id(self.out)
+            raise click.UsageError(f"--add: there is a model {name} already; remove it or choose another OUT", context)
         if here or _is_under_daemon():
             self._train()
         else:
@@ -91,6 +95,8 @@ class Wish:
             found = training.finish()
         except TrainingError as error:
             raise click.ClickException(str(error)) from error
+        if self.add:
+            teller.say(f"added as {store.add(self.out).id}")
         teller.end({"steps": training.step, "seconds": round(training.seconds, 1), **found}, self)
 
 

@@ -63,7 +63,7 @@ def add(procedure: Gimp.Procedure, operation: OperationInfo, models: Iterable[Mo
     for role in request.guides(operation):
         adder.layer(role)
     if not has_scope(operation):
-        return  # what is selected, and nothing else
+        return
     scopes = [(id, *texts) for id, texts in _scopes(operation).items()]
     adder.choice(SCOPE, "Scope", "What is sent, and where the result goes", scopes, scopes[0][0])
 
@@ -98,8 +98,9 @@ def scope(config: Gimp.ProcedureConfig, operation: OperationInfo) -> str:
 
 
 def has_scope(operation: OperationInfo) -> bool:
-    """Whether there is anything to choose: what always fills has no scope but what is selected."""
-    return request.MASK not in operation.roles
+    """Whether there is anything to choose: what always fills has no scope but what is selected, and what creates takes
+    nothing of the image."""
+    return request.MASK not in operation.roles and not operation.creates
 
 
 def scaled(side: int, factor: float) -> int:

@@ -18,7 +18,7 @@ from gi.repository import Gegl, Gimp
 from samovar_link import Done, Progress, Run, request, words
 from samovar_link.messages import BATCH, OperationInfo, Report, Value
 
-from . import arguments, job, live, offer, outcome
+from . import arguments, creating, job, live, offer, outcome
 from .meter import Meter, StatusBar, Stopped
 from .placing import OWN, Placing, place, place_apart, place_in_copy
 from .source import Source, Unsuitable, changed, choose, hole
@@ -52,6 +52,8 @@ class Call:
                 wanted = ask(procedure, config, self.operation, lambda: self._foretell(image, drawables, config))
             if not wanted:
                 return Gimp.PDBStatusType.CANCEL
+        if self.operation.creates:
+            return self._create(creating.choose(image, drawables), arguments.values(config, self.operation), run_mode)
         source = self._source(image, drawables, config)
         with self._meter(run_mode) as meter:
             self._fetch_missing(arguments.values(config, self.operation), meter)
@@ -59,7 +61,9 @@ class Call:
 
     def _check(self, image: Gimp.Image, drawables: list[Gimp.Drawable]) -> None:
         """Raises Unsuitable if it cannot be done whatever is set."""
-        if not arguments.has_scope(self.operation):
+        if self.operation.creates:
+            creating.choose(image, drawables)
+        elif not arguments.has_scope(self.operation):
             hole(image, drawables, {})
         else:
             choose(image, drawables, arguments.LAYER)
@@ -129,7 +133,7 @@ class Call:
             done, frames = result
             raster = done.images["image"]
             pixels = frames[raster.frame]
-            name = _layer_name(self.operation, done.report)
+            name = _layer_name(self.operation.title, done.report)
             if blend:
                 place_in_copy(source, raster, [pixels], name)
             else:
@@ -157,7 +161,7 @@ class Call:
             if shown is not None:
                 shown.end()
             done, frames = result
-            raster, name = done.images["image"], _layer_name(self.operation, done.report)
+            raster, name = done.images["image"], _layer_name(self.operation.title, done.report)
             results = [frames[each.frame] for role, each in done.images.items() if role != request.MASK]
             if covers:
                 mask = changed(frames[done.images[request.MASK].frame])
@@ -180,8 +184,38 @@ class Call:
             if shown is not None:
                 shown.end()
             done, frames = result
-            raster, name = done.images["image"], _layer_name(self.operation, done.report)
+            raster, name = done.images["image"], _layer_name(self.operation.title, done.report)
             place_apart(source, raster, [frames[each.frame] for each in done.images.values()], name, OWN)
+        Gimp.displays_flush()
+        return Gimp.PDBStatusType.SUCCESS
+
+    def _create(
+        self, at: creating.Place, parameters: dict[str, Value], run_mode: Gimp.RunMode
+    ) -> Gimp.PDBStatusType:  # fmt: skip
+        """Make something out of nothing: a layer above the active one, or a group of them."""
+        columns, rows, side = request.sheet(self.operation, parameters)
+        raster = at.raster(columns * side, rows * side)
+        with self._meter(run_mode) as meter:
+            self._fetch_missing(parameters, meter)
+            run = Run(
+                secrets.token_hex(16), self.operation.id, parameters=request.own_parameters(parameters),
+                seed=request.seed(parameters), images={"image": raster},
+            )  # fmt: skip
+            with job.reach(self.version, meter) as client:
+                ended = job.work(client, run, [bytes(raster.size_bytes)], meter, lambda *_: at.must_exist())
+            if ended is None:
+                return Gimp.PDBStatusType.CANCEL
+            at.must_exist()
+            done, frames = ended
+            rasters, first = list(done.images.values()), max(0, int(parameters.get("only", 0)) - 1)
+            titles = [request.face(self.operation, parameters, first + index) for index in range(len(rasters))]
+            if len(rasters) == 1 < columns * rows:
+                titles = [self.operation.title]
+            made = [
+                creating.Made(_layer_name(title, done.report), each, frames[each.frame])
+                for title, each in zip(titles, rasters, strict=True)
+            ]
+            creating.place(at, made, _layer_name(self.operation.title, done.report))
         Gimp.displays_flush()
         return Gimp.PDBStatusType.SUCCESS
 
@@ -197,12 +231,15 @@ class Call:
 
     def _foretell(self, image: Gimp.Image, drawables: list[Gimp.Drawable], config: Gimp.ProcedureConfig) -> str:
         """One line for the dialog: the size now and then, or why it cannot be done."""
+        parameters = arguments.values(config, self.operation)
+        if self.operation.creates:
+            return _foretell_sheet(self.operation, parameters)
         scope = arguments.scope(config, self.operation)
         try:
             source = self._source(image, drawables, config)
         except Unsuitable as error:
             return str(error)
-        area, parameters = source.area, arguments.values(config, self.operation)
+        area = source.area
         if request.fills(self.operation, parameters):
             seen = source.seen
             return f"At most {area.width} × {area.height} pixels change, {seen.width} × {seen.height} are seen"
@@ -266,5 +303,15 @@ class Call:
         return ended
 
 
-def _layer_name(operation: OperationInfo, report: Report) -> str:
-    return f"{operation.title} ({report.model})" if report.model else operation.title
+def _layer_name(title: str, report: Report) -> str:
+    return f"{title} ({report.model})" if report.model else title
+
+
+def _foretell_sheet(operation: OperationInfo, parameters: dict[str, Value]) -> str:
+    columns, rows, side = request.sheet(operation, parameters)
+    count, only = int(parameters.get("count", 1)), int(parameters.get("only", 0))
+    if only > count:
+        return f"There are {count}, so none has the number {only}"
+    if parameters.get("result") == "each" and columns * rows > 1:
+        return f"{count} layers of {side} × {side} pixels"
+    return f"A layer of {columns * side} × {rows * side} pixels"

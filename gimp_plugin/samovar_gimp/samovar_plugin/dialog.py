@@ -28,7 +28,7 @@ def ask(
     dialog = GimpUi.ProcedureDialog.new(procedure, config, f"Samovar: {operation.title}")
     parameters = request.parameters(operation)
     for info in parameters:
-        if info.kind in ("int", "float") and None not in (info.minimum, info.maximum) and info != request.SEED:
+        if info.kind in ("int", "float") and None not in (info.minimum, info.maximum) and not request.is_seed(info):
             dialog.get_widget(canonical(info.name), GimpUi.SpinScale.__gtype__)
     size = dialog.get_label("outcome", foretell(), False, False)
     scope = [SCOPE] if has_scope(operation) else []

@@ -25,7 +25,7 @@ OWN = "own"
 """A scope beside those of `arguments`: the result lies where its raster says."""
 
 _MODES = {"color": Gimp.LayerMode.LCH_COLOR, "multiply": Gimp.LayerMode.MULTIPLY}
-_LAYER_TYPES = {1: "GRAY_IMAGE", 2: "GRAYA_IMAGE", 3: "RGB_IMAGE", 4: "RGBA_IMAGE"}
+LAYER_TYPES = {1: "GRAY_IMAGE", 2: "GRAYA_IMAGE", 3: "RGB_IMAGE", 4: "RGBA_IMAGE"}
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _insert(source: Source, name: str, channels: int, width: int, height: int) -
 def empty(source: Source, name: str, channels: int, width: int, height: int) -> Gimp.Layer:
     """A layer that blends as the source does and is in no image yet."""
     old = source.layer
-    kind = getattr(Gimp.ImageType, _LAYER_TYPES[channels])
+    kind = getattr(Gimp.ImageType, LAYER_TYPES[channels])
     layer = Gimp.Layer.new(source.image, name, width, height, kind, old.get_opacity(), old.get_mode())
     layer.set_blend_space(old.get_blend_space())
     layer.set_composite_space(old.get_composite_space())

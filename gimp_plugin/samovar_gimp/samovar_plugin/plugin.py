@@ -47,7 +47,11 @@ class Samovar(Gimp.PlugIn):
         call = Call(operation, welcome.version)
         procedure = Gimp.ImageProcedure.new(self, name, Gimp.PDBProcType.PLUGIN, call.run, None)
         procedure.set_image_types("*")  # indexed too: a sentence says more than a grey menu entry
-        procedure.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.DRAWABLE | Gimp.ProcedureSensitivityMask.DRAWABLES)
+        when = Gimp.ProcedureSensitivityMask
+        mask = when.DRAWABLE | when.DRAWABLES
+        if operation.creates:
+            mask |= when.NO_DRAWABLES  # GIMP 3.0 runs it then, but its menu wants a layer all the same
+        procedure.set_sensitivity_mask(mask)
         procedure.set_menu_label(f"Samovar: {operation.title}…")
         procedure.add_menu_path(_MENUS.get(operation.menu, _MENUS["enhance"]))
         procedure.set_documentation(operation.help or operation.title, operation.help, name)

@@ -55,7 +55,7 @@ class Source:
         seen = self.seen
         _, x, y = self.layer.get_offsets()
         channels = (1 if self.layer.is_gray() else 3) + self.layer.has_alpha()
-        raster = Raster(seen.height, seen.width, channels, _dtype(self.image, self.layer), x=x + seen.x, y=y + seen.y)
+        raster = Raster(seen.height, seen.width, channels, dtype(self.image, self.layer), x=x + seen.x, y=y + seen.y)
         return raster, self._read(self.layer, seen, babl_name(raster))
 
     def mask(self) -> bytes | None:
@@ -90,7 +90,7 @@ class Source:
         """All of another layer, with alpha, at its place in the image."""
         _, x, y = layer.get_offsets()
         area = Rectangle(0, 0, layer.get_width(), layer.get_height())
-        raster = Raster(area.height, area.width, 4, _dtype(self.image, layer), x=x, y=y)
+        raster = Raster(area.height, area.width, 4, dtype(self.image, layer), x=x, y=y)
         return raster, self._read(layer, area, babl_name(raster))
 
     def must_exist(self) -> None:
@@ -205,7 +205,7 @@ def babl_name(raster: Raster) -> str:
     return f"{colour} {depth}"
 
 
-def _dtype(image: Gimp.Image, layer: Gimp.Layer) -> str:
+def dtype(image: Gimp.Image, layer: Gimp.Layer) -> str:
     """The smallest pixel type that loses nothing of the layer."""
     if image.get_color_profile() is not None and Babl.get_name(Babl.format_get_space(layer.get_format())) != "sRGB":
         return "f32"

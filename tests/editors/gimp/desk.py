@@ -18,7 +18,7 @@ STATUS_BAR_CANCEL = (1320, 982)
 """The button in the status bar of a window of that size, while a plug-in works."""
 FROM_BELOW = {"denoise": 8, "doctor": 7, "identity": 6, "jobs": 5, "inpaint": 4, "restore": 3, "upscale": 2}
 """Place of each operation in the menu, counted from below: above there is now and then one more."""
-RENDERS = {"texture": 2}
+RENDERS = {"faces": 3, "texture": 2}
 """Likewise, of those in Render."""
 
 
@@ -84,6 +84,10 @@ class Desk:
         self._last_values.mkdir(exist_ok=True)
         lines = [f"({name} {json.dumps(value)})\n" for name, value in arguments.items()]
         (self._last_values / f"GimpProcedureConfigRun-plug-in-samovar-{operation}.last").write_text("".join(lines))
+
+    def remembered(self, operation: str) -> str:
+        """What the last values of that operation are now, as GIMP writes them."""
+        return (self._last_values / f"GimpProcedureConfigRun-plug-in-samovar-{operation}.last").read_text()
 
     @property
     def _last_values(self) -> Path:

@@ -96,6 +96,10 @@ def lock(layer):
     Gimp.Item.get_by_id(layer).set_lock_visibility(True)
 
 
+def hide(layer):
+    Gimp.Item.get_by_id(layer).set_visible(False)
+
+
 def to_indexed(image):
     Gimp.Image.get_by_id(image).convert_indexed(
         Gimp.ConvertDitherType.NONE, Gimp.ConvertPaletteType.GENERATE, 16, False, False, ""

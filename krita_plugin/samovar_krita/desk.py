@@ -10,14 +10,15 @@ import functools
 import json
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from krita import Krita
 
-from . import canvas, fetching
+from . import canvas, creation, fetching
 from .canvas import Unsuitable
+from .creation import Creation, Sheet
 from .doctor import DoctorWindow
 from .fetching import Fetching
 from .job import Job, Request
@@ -29,6 +30,8 @@ from .samovar_link.messages import (
     Message,
     ModelInfo,
     OperationInfo,
+    Raster,
+    Run,
     Status,
     StatusReport,
     Value,
@@ -37,6 +40,7 @@ from .samovar_link.messages import (
 )
 from .samovar_link.request import MASK
 from .session import CONNECTING, OFF, READY, STARTING, Session
+from .steps import Work
 
 GROUP = "samovar"
 """Group of our settings in Krita's own settings file."""
@@ -74,7 +78,8 @@ class Desk(QtCore.QObject):
         super().__init__(parent)
         self.desk = self
         self.status = ""
-        self.job: Job | Fetching | None = None
+        self.job: Job | Creation | Fetching | None = None
+        self.sheet: Sheet | None = None
         self.waiting: tuple[JobInfo, ...] = ()
         self.question: Any = None
         self.doctor: Any = None
@@ -119,31 +124,72 @@ class Desk(QtCore.QObject):
 
     @entry
     def run(self, request: Request) -> None:
-        """Begin a job on the active layer."""
+        """Begin a job on the active layer; of what creates, put all that it makes into the picture."""
+        if request.operation.creates:
+            self.place(request)
+            return
+        self._must_be_free()
+        source = canvas.active(Krita.instance().activeDocument())
+
+        def still_there() -> None:
+            if _is_active(source):  # the user may be somewhere else by then
+                self.run(request)
+
+        if self._has_model(request, still_there):
+            self.job = Job(self.session, source, request, progressed=self.changed.emit, ended=self._ended)
+            self.say("")
+            self.session.open(start=True)
+
+    @entry
+    def draw(self, request: Request) -> None:
+        """Have a sheet of what is made out of nothing drawn to choose from; the dockers show it."""
+
+        def keep(results: list[tuple[Raster, memoryview]]) -> Work:
+            yield 1.0
+            self.sheet = creation.sheet_of(request, *results[0])
+
+        self._create(request, [creation.sheet_run(request)], keep, lambda: self.draw(request))
+
+    @entry
+    def place(self, request: Request, chosen: Sequence[int] = ()) -> None:
+        """Put what is chosen of a sheet, or all of it, into the picture."""
+        layers = creation.Layers(Krita.instance().activeDocument(), request, chosen)
+        self._create(request, layers.runs, layers.place, lambda: self.place(request, chosen))
+
+    def _create(
+        self, request: Request, runs: Sequence[Run], finish: Callable[[list[tuple[Raster, memoryview]]], Work],
+        again: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._must_be_free()
+        if self._has_model(request, again):
+            job = Creation(self.session, runs, finish, progressed=self.changed.emit, ended=self._ended)
+            self.job = job
+            self.say("")
+            job.begin()
+
+    def _must_be_free(self) -> None:
         if self.job is not None:
             raise Unsuitable("A job is running; cancel it or wait for it.")
-        source = canvas.active(Krita.instance().activeDocument())
+
+    def _has_model(self, request: Request, again: Callable[[], None]) -> bool:
+        """Whether its model is here. Otherwise it is fetched if the user agrees, and then they go on with `again`."""
         self.remember(request)
         missing = self.missing(request)
         if missing is not None:
             window = Krita.instance().activeWindow()
             parent = window.qwindow() if window is not None else None
-            self.question = fetching.ask(missing, parent, lambda: self.fetch(missing, request, source))
-            return
-        self.job = Job(self.session, source, request, progressed=self.changed.emit, ended=self._ended)
-        self.say("")
-        self.session.open(start=True)
+            self.question = fetching.ask(missing, parent, lambda: self.fetch(missing, again))
+        return missing is None
 
     @entry
-    def fetch(self, model: ModelInfo, request: Request, source: canvas.Source) -> None:
-        """Fetch a model, then run the request if the user is still where they were."""
-        if self.job is not None:
-            raise Unsuitable("A job is running; cancel it or wait for it.")
+    def fetch(self, model: ModelInfo, again: Callable[[], None]) -> None:
+        """Fetch a model, then go on."""
+        self._must_be_free()
 
         def ended(sentence: str, succeeded: bool) -> None:
             self._ended(sentence, succeeded)
-            if succeeded and _is_active(source):
-                self.run(request)
+            if succeeded:
+                again()
 
         fetch = Fetching(self.session, model, progressed=self.changed.emit, ended=ended)
         self.job = fetch
@@ -174,8 +220,7 @@ class Desk(QtCore.QObject):
     @entry
     def take_up(self, info: JobInfo) -> None:
         """Go on with a job that the daemon has and nobody waits for; its result comes above the active layer."""
-        if self.job is not None:
-            raise Unsuitable("A job is running; cancel it or wait for it.")
+        self._must_be_free()
         source = canvas.active(Krita.instance().activeDocument())
         operations = {each.id: each for each in self.operations}
         if info.operation not in operations:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from krita import DockWidget, Krita
 
 from . import selection, strokes
+from .contact_sheet import ContactSheet
+from .creation import DECIDED
 from .desk import Desk, entry
 from .job import Request
 from .parameters import ParameterForm
 from .placement import PLACEMENTS, scaled_size
 from .qt import QtCore, QtWidgets
 from .samovar_link import words
-from .samovar_link.messages import OperationInfo
-from .samovar_link.request import grown_size, guides, resizes, samples
+from .samovar_link.messages import OperationInfo, Value
+from .samovar_link.request import grown_size, guides, sheet
 from .session import OFF
 
 DOCKER_ID = "samovar_docker"
@@ -50,6 +54,7 @@ class SamovarDocker(DockWidget):
     def canvasChanged(self, canvas: Any) -> None:
         """Another picture, or none."""
         self._show_size()
+        self.contact_sheet.refresh()
 
     @entry
     def enterEvent(self, event: Any) -> None:
@@ -85,6 +90,7 @@ class SamovarDocker(DockWidget):
         self.doctor_button.setText("?")
         self.doctor_button.setToolTip("Samovar: Doctor... looks for what is wrong with the installation")
         self.doctor_button.clicked.connect(self._show_doctor)
+        self.contact_sheet = ContactSheet(self.desk, self.request, self._put)
         self.progress_bar = QtWidgets.QProgressBar()
         self.progress_bar.setRange(0, 1000)
         self.status_label.setWordWrap(True)
@@ -129,6 +135,7 @@ class SamovarDocker(DockWidget):
         column.addWidget(self.progress_bar)
         column.addWidget(self.status_label)
         column.addWidget(self._waiting_row)
+        column.addWidget(self.contact_sheet, 1)
         column.addStretch()
         self.setWidget(content)
 
@@ -162,10 +169,13 @@ class SamovarDocker(DockWidget):
             self._form.deleteLater()
             self._form = None
         if operation is not None and self.desk.offer is not None:
-            self._form = ParameterForm(operation, self.desk.offer.models, remembered)
+            decided = DECIDED if operation.creates else ()
+            self._form = ParameterForm(operation, self.desk.offer.models, remembered, decided)
             self._form.setObjectName(operation.id)
             self._form.changed.connect(self._changed)
             self._form_place.addWidget(self._form)
+        self.contact_sheet.setVisible(operation is not None and operation.creates)
+        self.contact_sheet.refresh()
         self._show_size()
 
     @entry
@@ -179,6 +189,7 @@ class SamovarDocker(DockWidget):
         self.use_button.setEnabled(job is not None and job.keepable)
         self.progress_bar.setValue(round(1000 * job.fraction) if job is not None else 0)
         self.progress_bar.setFormat(f"{job.stage} %p%" if job is not None else "")
+        self.contact_sheet.refresh()
         self._show_waiting()
         status = self.desk.status
         if not status and job is None and self.desk.session.state == OFF:
@@ -188,13 +199,15 @@ class SamovarDocker(DockWidget):
     @entry
     def _show_size(self, *_: object) -> None:
         document, request = Krita.instance().activeDocument(), self.request()
-        self._result_row.setVisible(request is not None and request.resizes and not request.samples)
+        self._result_row.setVisible(request is not None and request.free)
         self._show_guides(document)
         text = _size(document, request) if document is not None and request is not None else ""
         self.size_label.setText(text)
         self.size_label.setVisible(bool(text))
         missing = request is not None and self.desk.missing(request) is not None
-        self.run_button.setText("Start Samovar" if request is None else "Fetch and run..." if missing else "Run")
+        run = "Draw" if request is not None and request.operation.creates else "Run"
+        run = f"Fetch and {run.lower()}..." if missing else run
+        self.run_button.setText("Start Samovar" if request is None else run)
 
     def _show_guides(self, document: Any) -> None:
         """The list of layers that may hold strokes, if the operation takes any."""
@@ -245,10 +258,14 @@ class SamovarDocker(DockWidget):
         if self.operation is None or self._form is None:
             return None
         values = self._form.values()
-        free = resizes(self.operation, values) and not samples(self.operation, values)
-        placement = self.placement_box.currentData() if free else "layer"
         guide = str(self.guide_box.currentData() or "") if guides(self.operation) else ""
-        return Request(self.operation, values, placement, guide)
+        request = Request(self.operation, values, "layer", guide)
+        return replace(request, placement=self.placement_box.currentData()) if request.free else request
+
+    def _put(self, values: Mapping[str, Value]) -> None:
+        """Set some of the parameters."""
+        if self._form is not None:
+            self._form.put(values)
 
     @entry
     def run(self, *_: object) -> None:
@@ -257,6 +274,8 @@ class SamovarDocker(DockWidget):
         request = self.request()
         if request is None:
             self.desk.connect(True)
+        elif request.operation.creates:
+            self.desk.draw(request)
         else:
             self.desk.run(request)
 
@@ -291,6 +310,9 @@ class SamovarDocker(DockWidget):
 
 def _size(document: Any, request: Request) -> str:
     """What becomes of the picture's size, or which part of it is worked on. Empty if neither is news."""
+    if request.operation.creates:
+        columns, rows, side = sheet(request.operation, request.parameters)
+        return f"one: {side} × {side} px, the sheet: {columns * side} × {rows * side} px"
     if request.samples:
         return _grown_size(document, request)
     width, height = document.width(), document.height()

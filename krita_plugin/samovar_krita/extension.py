@@ -1,4 +1,4 @@
-"""Seven actions under Tools, Scripts. `samovar_krita.action` gives them their place among the keyboard shortcuts."""
+"""Eight actions under Tools, Scripts. `samovar_krita.action` gives them their place among the keyboard shortcuts."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ class SamovarExtension(Extension):
         colorize.triggered.connect(partial(self.show_docker, "colorize"))
         texture = window.createAction("samovar_texture", "Samovar: Texture...", MENU)
         texture.triggered.connect(partial(self.show_docker, "texture"))
+        faces = window.createAction("samovar_faces", "Samovar: Faces...", MENU)
+        faces.triggered.connect(partial(self.show_docker, "faces"))
         repeat = window.createAction("samovar_repeat", "Samovar: repeat last", MENU)
         repeat.triggered.connect(self.repeat)
 

@@ -88,7 +88,11 @@ class Request:
 
     @property
     def layer_name(self) -> str:
-        return f"{self.operation.title} ({self.model})" if self.model else self.operation.title
+        return self.named(self.operation.title)
+
+    def named(self, title: str) -> str:
+        """Name of a layer, with the model."""
+        return f"{title} ({self.model})" if self.model else title
 
     @property
     def resizes(self) -> bool:
@@ -98,6 +102,11 @@ class Request:
     def samples(self) -> bool:
         """Whether what is selected is a sample, and the result something new above the source, from its corner on."""
         return bool(samples(self.operation, self.parameters))
+
+    @property
+    def free(self) -> bool:
+        """Whether the user decides where the result goes."""
+        return self.resizes and not self.samples and not self.operation.creates
 
     @property
     def fills(self) -> bool:
@@ -290,7 +299,7 @@ class Job:
 
     def _have_placed(self, node: Any) -> None:
         self.placed = node
-        self._end(_account(self._report, time.monotonic() - self._began), True)
+        self._end(account(self._report, time.monotonic() - self._began), True)
 
     def _show(self, fraction: float, stage: str) -> None:
         self.fraction, self.stage = max(self.fraction, fraction), stage
@@ -315,7 +324,7 @@ def _nothing() -> Generator[float, None, None]:
     yield 1.0
 
 
-def _account(report: Report, seconds: float) -> str:
+def account(report: Report, seconds: float) -> str:
     """One line about how the result came about."""
     words = f"Done in {seconds:.1f} s"
     if report.device:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from .qt import QtCore, QtWidgets
@@ -23,11 +23,15 @@ class ParameterForm(QtWidgets.QWidget):
 
     models : all that the daemon offers; those of the operation are shown
     values : to begin with; what is missing or does not fit takes its default
+    without : names of those that somebody else decides
     """
 
     changed = QtCore.pyqtSignal()
 
-    def __init__(self, operation: OperationInfo, models: Sequence[ModelInfo], values: Mapping[str, Value]) -> None:
+    def __init__(
+        self, operation: OperationInfo, models: Sequence[ModelInfo], values: Mapping[str, Value],
+        without: Collection[str] = (),
+    ) -> None:  # fmt: skip
         super().__init__()
         self._operation = operation
         self._models = {each.id: each for each in models if operation.id in each.operations}
@@ -38,13 +42,25 @@ class ParameterForm(QtWidgets.QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setFieldGrowthPolicy(QtWidgets.QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for info in request.parameters(operation):
-            self._add(layout, info, values.get(info.name, info.default))
+            if info.name not in without:
+                self._add(layout, info, values.get(info.name, info.default))
         self._fit_to_model()
 
     def values(self) -> dict[str, Value]:
         """Parameters as the daemon takes them. One that the model does not know is left out."""
         values = {name: get() for name, get in self._values.items() if self._widgets[name].isEnabled()}
         return {name: value for name, value in values.items() if value is not None}  # None: a list with nothing in it
+
+    def put(self, values: Mapping[str, Value]) -> None:
+        """Set some of them."""
+        for name, value in values.items():
+            widget = self._widgets.get(name)
+            if isinstance(widget, QtWidgets.QComboBox):
+                widget.setCurrentIndex(widget.findData(value))
+            elif isinstance(widget, QtWidgets.QCheckBox):
+                widget.setChecked(value is True)
+            elif widget is not None:
+                widget.setValue(value)
 
     def widget(self, name: str) -> Any:
         """The widget of a parameter."""
@@ -65,7 +81,7 @@ class ParameterForm(QtWidgets.QWidget):
         for each in (label, widget):
             each.setToolTip(info.help)
         widget.setObjectName(info.name)
-        layout.addRow(label, _with_dice(widget) if info == request.SEED else widget)
+        layout.addRow(label, _with_dice(widget) if request.is_seed(info) else widget)
         self._widgets[info.name], self._values[info.name] = widget, get
 
     def _model_items(self) -> list[tuple[str, str, str]]:

@@ -12,7 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -68,15 +68,29 @@ def as_layer(source: Source, result: Result, live: Live) -> Work:
         node.setVisible(not index)
         node.setBlendingMode(result.blending)
         nodes.append(node)
-    if len(nodes) > 1:
-        node = document.createNode(result.name, "grouplayer")
-        for each in reversed(nodes):
-            node.addChildNode(each, None)
+    node = _together(document, nodes, result.name)
     yield HELD
     document = _open(source)
     live.make_way()
     _add_above(document, node, source)
     live.close()
+    return node
+
+
+def as_layers(source: Source, results: Sequence[Result], name: str) -> Work:
+    """A layer for each result, where its raster says, above the source; several come together in a group of that name.
+
+    Returns the layer, or the group.
+    """
+    document = _open(source)
+    nodes = []
+    for each in results:
+        node = document.createNode(each.name, "paintlayer")
+        yield from fill(document, node, each, each.raster.x, each.raster.y)
+        nodes.append(node)
+    node = _together(document, nodes, name)
+    yield HELD
+    _add_above(_open(source), node, source)
     return node
 
 
@@ -174,6 +188,16 @@ def _open(source: Source) -> Any:
     return source.document
 
 
+def _together(document: Any, nodes: Sequence[Any], name: str) -> Any:
+    """A node of its own, or a group of several, the first one uppermost."""
+    if len(nodes) == 1:
+        return nodes[0]
+    group = document.createNode(name, "grouplayer")
+    for each in reversed(nodes):
+        group.addChildNode(each, None)
+    return group
+
+
 def _add_above(document: Any, node: Any, source: Source) -> None:
     """Above the source, or on top if the source was deleted meanwhile."""
     above = find(document.rootNode(), source.identity)
@@ -182,6 +206,8 @@ def _add_above(document: Any, node: Any, source: Source) -> None:
         layers = [each for each in parent.childNodes() if not each.type().endswith("mask")]
         above = layers[-1] if layers else None
     parent.addChildNode(node, above)
+    if node.type() == "grouplayer":
+        document.refreshProjection()  # Krita draws a layer that is added, but not what is in a group
 
 
 def find(parent: Any, identity: str) -> Any:

@@ -73,7 +73,7 @@ def test_variants_come_in_a_group_of_which_the_first_shows(play: Play) -> None:
     kind, name, children, boxes, different = play.facts["group"]
     assert (kind, name, different) == ("grouplayer", NAME, 2)
     assert children == [[f"{NAME} 2", False], [f"{NAME} 1", True]]
-    assert boxes == [[LEFT, TOP, 30, 26]] * 2 and play.facts["group_undone"]
+    assert boxes == [[LEFT, TOP, 30, 26]] * 2 and play.facts["group_seen"] and play.facts["group_undone"]
 
 
 def test_size_and_tiling_are_asked_for_only_where_they_mean_something(play: Play) -> None:

@@ -124,6 +124,8 @@ def scenario(test):
         [list(each.bounds().getRect()) for each in group.childNodes()],
         len({bytes(each.pixelData(LEFT, TOP, 30, 26)) for each in group.childNodes()}),
     ]  # fmt: skip
+    yield from test.until(lambda: composite() != before[1], 5)
+    facts["group_seen"] = composite() != before[1]
     facts["group_undone"] = yield from undo(before)
     docker._form.widget("variants").setValue(1)
 

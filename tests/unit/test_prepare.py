@@ -19,6 +19,7 @@ from drawings import drawing, load, save
 
 from samovar.cli.program import run as command
 from samovar.training import detail, fingerprint, pictures, squares
+from samovar_link.messages import Limits
 
 SIDE = 32
 LINE = ["--size", str(SIDE), "--per-picture", "3"]
@@ -160,6 +161,15 @@ def test_one_picture_at_a_time_is_in_memory(source: Path, tmp_path: Path, monkey
     monkeypatch.setattr(pictures, "decoded", watched)
     assert command(["train", "prepare", str(source), "-o", str(tmp_path / "out"), *LINE]) == 0
     assert len(alive) == 4
+
+
+def test_a_picture_larger_than_the_daemon_takes_is_not_decoded(
+    source: Path, tmp_path: Path, told: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "Limits", lambda: Limits(max_pixels=8001))
+    save(drawing(9, 80, 101), source / "large.png")
+    report = told(source, tmp_path / "out")
+    assert report["pictures"] == 3 and "large.png is too large: 101x80" in report["unreadable_named"][0]
 
 
 # --- duplicates -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import resource
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -87,16 +88,6 @@ def test_a_file_that_the_disk_does_not_give_is_passed_over(tmp_path: Path) -> No
 
     made.take("in/a.png", lost)
     assert made.report().unreadable == ["in/a.png cannot be read (Input/output error)"]
-
-
-def test_a_picture_larger_than_the_daemon_takes_is_not_decoded(
-    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pictures, "Limits", lambda: pictures.header.Limits(max_pixels=8001))
-    save(drawing(9, 80, 101), source / "large.png")
-    assert prepared(source, tmp_path / "out", "--json") == 0
-    (named,) = json.loads(capsys.readouterr().out)["unreadable_named"]
-    assert "large.png is too large: 101x80" in named
 
 
 def test_nothing_to_cut_is_said(tmp_path: Path, failing: Callable[..., str]) -> None:
@@ -230,6 +221,23 @@ def test_what_was_broken_off_goes_on_to_the_same(
         name: whole[name] for name in whole if name != "review.html"
     }
     assert all(path.stat().st_mtime_ns == time for path, time in touched.items()), "none was written twice"
+
+
+def test_ctrl_c_is_not_lost_in_what_libvips_calls_back(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler, decoded = signal.getsignal(signal.SIGINT), pictures.decoded
+
+    def calling_back(*arguments: Any) -> Any:
+        with contextlib.suppress(KeyboardInterrupt):  # as cffi does
+            signal.raise_signal(signal.SIGINT)
+        return decoded(*arguments)
+
+    monkeypatch.setattr(pictures, "decoded", calling_back)
+    assert prepared(source, tmp_path / "out") == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == [f"a_{index}.png" for index in range(3)]
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_file_of_the_users_own_is_never_overwritten(

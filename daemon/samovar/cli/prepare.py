@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,21 +98,41 @@ def _take(preparation: Preparation, sources: Sequence[Path], total: int) -> None
     from samovar.training import prepare
 
     began = said = time.monotonic()
-    with click.progressbar(length=total, label="preparing", file=sys.stderr, width=24) as bar:
-        try:
+    bar = click.progressbar(length=total, label="preparing", file=sys.stderr, width=24)
+    try:
+        with bar, _interrupted() as interrupted:
             for number, (name, data) in enumerate(prepare.walked(sources), 1):
                 if preparation.is_full:
                     break
                 preparation.take(name, data)
+                if interrupted():
+                    raise KeyboardInterrupt
                 now = time.monotonic()
                 if sys.stderr.isatty():
                     bar.update(1)
                 elif now - said > SAID_SECONDS:
                     said = now
                     say(f"{number} of {total} pictures, {duration((now - began) / number * (total - number))} left")
-        except KeyboardInterrupt:
-            say("stopped; what is written is whole, and the same command goes on")
-            raise
+    except KeyboardInterrupt:
+        say("stopped; what is written is whole, and the same command goes on")
+        raise
+
+
+@contextlib.contextmanager
+def _interrupted() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl+C was pressed, to be asked after each picture: Python drops it in what libvips calls back. A second
+    one ends the program at once, as ever."""
+    before, pressed = signal.getsignal(signal.SIGINT), threading.Event()
+
+    def press(*_: object) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _tell(report: Report, folder: Path, way: str | None, seconds: float, as_json: bool) -> None:

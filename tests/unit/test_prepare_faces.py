@@ -167,13 +167,15 @@ def failing(tmp_path: Path, capsys: pytest.CaptureFixture[str], *options: str) -
         b'<?xml version="1.0"?><opencv_storage><x>1</x></opencv_storage>',
         b'{"a": 1}',
         b"half",
+        b"misspelt",
     ],
 )
 def test_a_file_that_is_no_cascade_is_refused_in_a_sentence(
     content: bytes, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = file.read_bytes()
-    (tmp_path / "x.xml").write_bytes(whole[: len(whole) // 2] if content == b"half" else content)
+    damaged = {b"half": whole[: len(whole) // 2], b"misspelt": whole.replace(b"featureParams", b"featuhreParams")}
+    (tmp_path / "x.xml").write_bytes(damaged.get(content, content))
     said = failing(tmp_path, capsys, "--cascade", str(tmp_path / "x.xml"))
     assert f"{tmp_path / 'x.xml'} is no cascade that OpenCV reads" in said
 

@@ -82,14 +82,12 @@ def opened(path: Path) -> Any:
         import cv2
     except ImportError as error:
         raise TrainingError("to find faces takes OpenCV: pip install 'samovar[faces]'") from error
-    refused = f"{path} is no cascade that OpenCV reads; get {FILE} anew"
     cascade = cv2.CascadeClassifier()
     try:
         text = path.read_text(encoding="utf-8")  # not by its name: OpenCV on Windows reads ASCII ones alone
         file = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
-        if not cascade.read(file.getFirstTopLevelNode()) or cascade.empty():
-            raise TrainingError(refused)
-        cascade.detectMultiScale(np.zeros((64, 64), np.uint8))  # one with parts missing fails here, not at a picture
+        cascade.read(file.getFirstTopLevelNode())
+        cascade.detectMultiScale(np.zeros((64, 64), np.uint8))  # what is no cascade fails here, not at a picture
     except (OSError, UnicodeDecodeError, cv2.error, SystemError) as error:
-        raise TrainingError(refused) from error
+        raise TrainingError(f"{path} is no cascade that OpenCV reads; get {FILE} anew") from error
     return cascade

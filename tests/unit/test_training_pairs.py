@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -303,3 +306,23 @@ def test_two_thousand_pictures_are_read_and_trained_on(tmp_path: Path) -> None:
     del task._held[2:]
     training = Training(task, Settings(2, 4, 1e-3, decay=0.0), tmp_path / "many.safetensors")
     assert training.run(60) and training.finish()["gain_at_25"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_ends_it_is_not_lost_where_python_drops_it(
+    number: signal.Signals, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """In what libvips calls back, say."""
+    real = pictures.read
+
+    def read(*args: Any) -> Any:
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+            time.sleep(1)
+        return real(*args)
+
+    monkeypatch.setattr(pictures, "read", read)
+    line = ["train", "upscale", str(folder), "-o", str(tmp_path / "x.safetensors"), "--steps", "9", "--batch", "1"]
+    assert command([*line, "--size", str(SIDE), "--here"]) == 130
+    assert "the same command goes on" in capsys.readouterr().err and not list(tmp_path.iterdir())

@@ -13,6 +13,7 @@ import logging
 import math
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -75,12 +76,19 @@ class Wish:
         teller = _Lines() if _is_under_daemon() else _Bar()
         teller.begin(self)
         try:
-            with _ended_by_signals(), _overheard(teller):
-                training = Training(self.task(), Settings(**self.settings), self.out, _device(self.device))
+            with _ended_by_signals() as check, _overheard(teller):
+                task = self.task()
+                check()
+                training = Training(task, Settings(**self.settings), self.out, _device(self.device))
                 if training.resume():
                     teller.say(f"going on after {training.step} steps")
                 with teller.telling(training) as told:
-                    done = training.run(self.minutes * 60, told)
+
+                    def stepped(training: Training) -> None:
+                        check()
+                        told(training)
+
+                    done = training.run(self.minutes * 60, stepped)
         except (PictureError, TrainingError) as error:
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
@@ -114,17 +122,26 @@ def _device(wanted: str) -> str:
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """What ends a process kindly does so as Ctrl+C does: with what there is put aside."""
+def _ended_by_signals() -> Iterator[Callable[[], None]]:
+    """What ends a process kindly does so as Ctrl+C does: with what there is put aside. Gives what raises
+    KeyboardInterrupt if one of both came: where libvips calls back, Python drops it."""
+    came = threading.Event()
 
     def interrupt(*_: object) -> None:
+        came.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    def check() -> None:
+        if came.is_set():
+            raise KeyboardInterrupt
+
+    heard = [each for each in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.signal(each, interrupt) for each in heard}
     try:
-        yield
+        yield check
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,6 @@ import pytest
 from drawings import drawing, save
 
 from samovar.cli.program import run as command
-from samovar.picture import PictureError
 from samovar.training import ledger, pictures, prepare
 
 OPTIONS = ["--size", "32", "--per-picture", "3"]
@@ -80,14 +79,13 @@ def test_of_many_that_cannot_be_read_a_few_are_named(
     assert shown[6] == "  and 4 more"
 
 
-def test_a_file_that_the_disk_does_not_give_is_passed_over(tmp_path: Path) -> None:
-    made = prepare.Preparation(tmp_path / "out", prepare.Settings(32), lambda *_: pytest.fail("cut"), {})
-
-    def lost() -> bytes:
-        raise PictureError("in/a.png cannot be read (Input/output error)")
-
-    made.take("in/a.png", lost)
-    assert made.report().unreadable == ["in/a.png cannot be read (Input/output error)"]
+def test_a_file_that_the_disk_does_not_give_is_passed_over(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source / "b2.png").symlink_to("/proc/self/mem")  # an error of input and output, whoever reads it
+    assert prepared(source, tmp_path / "out", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["written"] == 9 and "b2.png cannot be read ([Errno 5]" in report["unreadable_named"][0]
 
 
 def test_nothing_to_cut_is_said(tmp_path: Path, failing: Callable[..., str]) -> None:

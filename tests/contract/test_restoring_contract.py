@@ -214,6 +214,6 @@ def test_another_seed_gives_another_result(case: str) -> None:
 
 
 def test_every_operation_that_goes_its_own_way_is_here() -> None:
-    assert {each.id for each in operation.discover() if each.own_way} == {"restore", "colorize", "texture"}
+    assert {each.id for each in operation.discover() if each.own_way} == {"restore", "colorize", "texture", "faces"}
     modes = next(each for each in operation.discover().get("restore").info().parameters if each.name == "mode")
     assert {choice.id for choice in modes.choices} == {case["mode"] for case in CASES.values()}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from samovar.broker.errands import Errands
+from samovar.broker.errands import Errand, Errands
 
 
 class Loop:
@@ -22,7 +22,7 @@ class Loop:
         self.ended: list[str] = []
         self.errands = Errands(self.woken.set, (sys.executable, "-c"))
 
-    def start(self, program: str) -> Callable[[], None]:
+    def start(self, program: str) -> Errand:
         return self.errands.start([program], self.said.append, self.ended.append)
 
     def until(self, done: Callable[[], bool]) -> None:
@@ -63,12 +63,32 @@ def test_much_on_stderr_does_not_stop_it(loop: Loop) -> None:
 
 
 def test_it_can_be_ended_before_its_time(loop: Loop) -> None:
-    stop = loop.start("import time; print('{}', flush=True); time.sleep(60)")
+    errand = loop.start("import time; print('{}', flush=True); time.sleep(60)")
     loop.until(lambda: bool(loop.said))
-    stop()
+    errand.stop()
     loop.until(lambda: bool(loop.ended))
     assert loop.ended == ["it ended with exit status -15"]
-    stop()
+    errand.stop(), errand.pause(), errand.resume()  # of what is over nothing more comes
+
+
+def test_it_stands_still_and_goes_on_and_can_be_ended_while_it_stands(loop: Loop) -> None:
+    errand = loop.start(
+        "import itertools, time\nfor i in itertools.count(): print('{\"i\": %d}' % i, flush=True); time.sleep(0.01)"
+    )
+    loop.until(lambda: len(loop.said) > 3)
+    errand.pause()
+    time.sleep(0.2)
+    loop.errands.deliver()
+    count = len(loop.said)
+    time.sleep(0.3)
+    loop.errands.deliver()
+    assert len(loop.said) == count
+    errand.resume()
+    loop.until(lambda: len(loop.said) > count + 3)
+    errand.pause()
+    errand.stop()
+    loop.until(lambda: bool(loop.ended))
+    assert loop.ended == ["it ended with exit status -15"]
 
 
 def test_one_that_cannot_be_started_has_ended() -> None:

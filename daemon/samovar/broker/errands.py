@@ -20,7 +20,7 @@ import psutil
 log = logging.getLogger(__name__)
 
 COMMAND = (sys.executable, "-m", "samovar")
-_END_SECONDS = 10.0
+_END_SECONDS = 8.0
 """A training puts aside what it has learned, at the end of its step."""
 
 Said = Callable[[dict[str, Any]], None]

@@ -98,8 +98,8 @@ class Trainings:
         names = [owner.name for owner in map(self._leases.get, found.followers) if owner is not None]
         state = "resting" if self._resting else "running"
         return (JobInfo(
-            found.job, found.what, state, ", ".join(names), found.model, fraction=found.fraction, age_seconds=now - found.began,
-            orphan=not names,
+            found.job, found.what, state, ", ".join(names), found.model, fraction=found.fraction,
+            age_seconds=now - found.began, orphan=not names,
         ),)  # fmt: skip
 
     # --- its process ------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from samovar.chroma.pyramid import doubled, halved
 from samovar.chroma.strokes import Strokes
 from samovar.networks import chroma_unet
 from samovar.training import lines, pictures, score, sheet, strokes
-from samovar.training.loop import Task
+from samovar.training.loop import Task, some
 from samovar.training.pictures import Photo
 
 LEAST_CHROMA = 4.0
@@ -111,21 +111,22 @@ class Colorize(Task):
         """See `Task`: takes a part of the balancing back, which is a constant for each colour."""
         network.head.bias -= UNDONE * self._weights.log().to(self.device)
 
-    def look(self, network: Any) -> dict[str, float]:
+    def look(self, network: Any, few: bool = False) -> dict[str, float]:
         """Of what is held out: error and PSNR of ab, with and without strokes, and those of no colour and of the mean
         colour of what is trained on; colourfulness, too."""
-        true = [each.chroma for each in self._known]
+        known = some(self._known, few)
+        true = [each.chroma for each in known]
         mean = torch.stack([_small(each)[1].mean((2, 3)) for each in self._photos]).mean(0)
         ways = {
-            "": self._made(network, self._known, False),
-            "strokes_": self._made(network, self._known, True),
+            "": self._made(network, known, False),
+            "strokes_": self._made(network, known, True),
             "gray_": [torch.zeros_like(each) for each in true],
             "mean_": [mean[..., None, None].expand_as(each) for each in true],
             "true_": true,
         }
         found: dict[str, float] = {}
         for name, made in ways.items():
-            images = [self._image(each, chroma) for each, chroma in zip(self._known, made, strict=True)]
+            images = [self._image(each, chroma) for each, chroma in zip(known, made, strict=True)]
             result = score.score(made, true, images)
             if name != "true_":
                 found |= {f"{name}error": result.error, f"{name}psnr": result.psnr}

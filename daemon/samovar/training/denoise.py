@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from samovar.networks import dncnn
 from samovar.training import degradation, detail, huber, pictures, sheet
-from samovar.training.loop import Task
+from samovar.training.loop import Task, some
 from samovar.training.pictures import Photo
 from samovar.training.upscale import HELD_SIDE, SHOWN, built, middle
 
@@ -62,13 +62,13 @@ class Denoise(Task):
         return huber.loss(self.network(together).float(), torch.cat(wanted).to(self.device))
 
     @torch.no_grad()
-    def look(self, network: Any) -> dict[str, float]:
+    def look(self, network: Any, few: bool = False) -> dict[str, float]:
         """What it gains, in dB of all three colours, over the picture as it would be in a file: by sigma of its noise,
         and on rough paper."""
         told: dict[str, float] = {}
         for kind in (*SIGMAS, None):
             gains = []
-            for index, each in enumerate(self._held):
+            for index, each in some(list(enumerate(self._held)), few):
                 noisy = self._paper(each, index) if kind is None else self._noisy(each, kind, index)
                 gains.append(gain(cleaned(network, noisy, self.device), noisy, each))
             told["gain_on_paper" if kind is None else f"gain_at_{kind}"] = sum(gains) / len(gains)

@@ -17,7 +17,7 @@ from torch.nn import functional
 from samovar.chroma.pyramid import halved
 from samovar.networks import sizedecoder
 from samovar.training import pictures, sheet
-from samovar.training.loop import Task
+from samovar.training.loop import Task, some
 from samovar.training.pictures import Photo
 
 SIDE = 128
@@ -50,10 +50,11 @@ class SizeDecoder(Task):
         return functional.mse_loss(2 * made.float() - 1, 2 * large - 1)
 
     @torch.no_grad()
-    def look(self, network: Any) -> dict[str, float]:
+    def look(self, network: Any, few: bool = False) -> dict[str, float]:
         """PSNR of what is held out, beside that of bilinear enlarging."""
-        ours = [float(((self._made(network, each) - each) ** 2).mean()) for each in self._held]
-        plain = [float(((_plain(each) - each) ** 2).mean()) for each in self._held]
+        held = some(self._held, few)
+        ours = [float(((self._made(network, each) - each) ** 2).mean()) for each in held]
+        plain = [float(((_plain(each) - each) ** 2).mean()) for each in held]
         return {
             name: sum(-10 * torch.log10(torch.tensor(max(each, 1e-10))).item() for each in errors) / len(errors)
             for name, errors in (("psnr", ours), ("bilinear_psnr", plain))

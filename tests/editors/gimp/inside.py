@@ -73,6 +73,12 @@ def select_ellipse(image, x, y, width, height):
     Gimp.Image.get_by_id(image).select_ellipse(Gimp.ChannelOps.REPLACE, x, y, width, height)
 
 
+def float_selection(image, layer):
+    """Cut part of a layer out into a floating selection."""
+    select(image, 2, 2, 9, 9)
+    return Gimp.Selection.float(Gimp.Image.get_by_id(image), [Gimp.Item.get_by_id(layer)], 0, 0).get_id()
+
+
 def text(image, words):
     """A text layer on top."""
     owner = Gimp.Image.get_by_id(image)

@@ -86,8 +86,10 @@ def test_what_is_drawn_shows_face_by_face_and_leaves_the_picture_alone(
     same, count, names, size = play.facts["drawn"]
     assert same and count == COUNT and size == [384, 256]
     assert names == [f"Face {number}" for number in range(SEED, SEED + COUNT)]
-    assert play.facts["icons"] == [[128, 128, True]] * COUNT
+    assert play.facts["icons"] == [[128, 128]] * COUNT
     drawn = saved(play, "sheet")
+    cells = np.frombuffer(drawn, np.uint8).reshape(2, 128, 3, 128, 4).swapaxes(1, 2).reshape(COUNT, -1)
+    assert [saved(play, f"icon-{each}") for each in range(COUNT)] == [each.tobytes() for each in cells]
     assert drawn == client() and len(np.unique(np.frombuffer(drawn, np.uint8))) > 2
     assert play.facts["size"] == "one: 64 × 64 px, the sheet: 192 × 128 px"
 

@@ -2,6 +2,7 @@
 
 from krita import Selection
 from PyQt5.QtCore import QPoint, Qt
+from PyQt5.QtGui import QImage
 from PyQt5.QtTest import QTest
 from samovar_krita import _desk as desk
 
@@ -75,12 +76,15 @@ def scenario(test):
     def pixels(node, name):
         test.save(f"{name}.bin", node.pixelData(*node.bounds().getRect()))
 
-    def picture(name):
-        image = desk.sheet.picture
+    def save_image(name, image):
+        image = image.convertToFormat(QImage.Format.Format_ARGB32)
         bits = image.constBits()
         bits.setsize(image.sizeInBytes())
         test.save(f"{name}.bin", bytes(bits))
         return [image.width(), image.height()]
+
+    def picture(name):
+        return save_image(name, desk.sheet.picture)
 
     def undo(wanted, action="edit_undo"):
         krita.action(action).trigger()
@@ -122,11 +126,8 @@ def scenario(test):
     facts["drawn"] = [state() == before, faces.count(), names(), picture("sheet")]
     facts["icons"] = []
     for row in range(faces.count()):
-        size = faces.item(row).icon().availableSizes()[0]
-        image = faces.item(row).icon().pixmap(size).toImage()
-        facts["icons"].append(
-            [size.width(), size.height(), image == desk.sheet.face(row).convertToFormat(image.format())]
-        )
+        icon = faces.item(row).icon()
+        facts["icons"].append(save_image(f"icon-{row}", icon.pixmap(icon.availableSizes()[0]).toImage()))
     facts["size"] = docker.size_label.text()
     facts["chosen"] = []
     for rows in ((), (1,), (1, 4), (0, 1, 4)):

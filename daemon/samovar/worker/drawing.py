@@ -20,8 +20,6 @@ from samovar_link.errors import BadRequest
 from samovar_link.messages import Raster
 from samovar_link.request import grid
 
-AT_ONCE = 8
-"""Faces drawn together, between two looks at whether the job is to go on."""
 DRAWN_SHARE = 0.4
 """Of the progress, where faces are enlarged, too."""
 FRESH, MOST = 1 << 40, 64
@@ -88,9 +86,9 @@ def _drawn(network: WholeNetwork, job: ModelJob, params: Params) -> Image:
     assert isinstance(network, GeneratorNetwork)
     places = _places(network, job.seed, params)
     made = []
-    for first in range(0, len(places), AT_ONCE):
-        job.progress(first / len(places), STAGE)
-        made.append(network.pictures(places[first : first + AT_ONCE]).float().cpu())
+    for index, place in enumerate(torch.split(places, 1)):  # several at once would differ in the last digit
+        job.progress(index / len(places), STAGE)
+        made.append(network.pictures(place).float().cpu())
     return torch.cat(made)
 
 

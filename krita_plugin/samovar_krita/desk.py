@@ -263,6 +263,14 @@ class Desk(QtCore.QObject):
         write = Krita.instance().writeSetting
         write(GROUP, "last", json.dumps([operation, request.parameters, request.placement]))
         write(GROUP, f"parameters-{operation}", json.dumps(request.parameters))
+        if request.free:
+            write(GROUP, "placement", json.dumps(request.placement))
+
+    @property
+    def placement(self) -> str:
+        """The one last chosen, where there was a choice."""
+        found = _read_json("placement")
+        return found if found in PLACEMENTS else "document"
 
     def remembered(self, operation: str) -> dict[str, Value]:
         """The parameters last used with an operation."""

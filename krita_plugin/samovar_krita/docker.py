@@ -74,8 +74,7 @@ class SamovarDocker(DockWidget):
         self.operation_box, self.placement_box = QtWidgets.QComboBox(), QtWidgets.QComboBox()
         for id, (title, _) in PLACEMENTS.items():
             self.placement_box.addItem(title, id)
-        last = self.desk.last_request()
-        self.placement_box.setCurrentIndex(max(0, self.placement_box.findData(last.placement if last else "document")))
+        self.placement_box.setCurrentIndex(max(0, self.placement_box.findData(self.desk.placement)))
         self.guide_box = QtWidgets.QComboBox()
         self.guide_box.setToolTip("A layer with strokes of colour on transparency; without one the model decides alone")
         self.size_label, self.status_label = QtWidgets.QLabel(), QtWidgets.QLabel()

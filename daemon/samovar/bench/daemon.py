@@ -14,13 +14,14 @@ from pathlib import Path
 import samovar
 from samovar_link import Client, ConnectionFile
 from samovar_link.discovery import FILE_NAME
-from samovar_link.messages import Message, Raster, Run, Status, StatusReport, Value
+from samovar_link.messages import Cancelled, Done, Failed, Message, Raster, Run, Status, StatusReport, Value
 
 from .picture import Picture
 
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
+JOB_SECONDS = 600.0
 KEPT = ("SAMOVAR_RUNTIME", "SAMOVAR_LOG")
 
 
@@ -92,6 +93,18 @@ def status(client: Client) -> StatusReport:
         message: Message = client.receive(ANSWER_SECONDS)[0]
         if isinstance(message, StatusReport):
             return message
+
+
+def until(client: Client, job: str, kind: type[Done] | type[Cancelled]) -> float:
+    """Seconds until a job ends in that way. Raises RuntimeError if it ends otherwise, TimeoutError if nothing comes."""
+    began = time.perf_counter()
+    while True:
+        message, _ = client.receive(JOB_SECONDS)
+        if isinstance(message, (Done, Failed, Cancelled)) and message.job == job:
+            if isinstance(message, kind):
+                return time.perf_counter() - began
+            told = message.message if isinstance(message, Failed) else type(message).__name__
+            raise RuntimeError(f"a job that should have ended as {kind.__name__} ended as: {told}")
 
 
 def upscaling(

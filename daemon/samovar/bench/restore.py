@@ -39,6 +39,7 @@ SCALE = 4
 NEAR_DB = 1.0
 SHOWN_SECONDS = 2.0
 PATIENCE_SECONDS = 120.0
+ENDLESS = 20000  # steps; a small picture would be over before it can be cancelled on a fast machine
 GOES_ON = 1.5
 """Times as many steps as where it stopped, to see whether the best is still to come."""
 TIMED_STEPS = 3
@@ -179,7 +180,7 @@ def _in_the_daemon(plan: Plan, detail: dict[str, Any]) -> list[Figure]:
     noisy = _pixels(with_noise(photograph("astronaut", side)))
     with daemon.running(plan.home) as own, own.connect() as client:
         plan.say(f"restore: what shows at {side}²")
-        run = _request(noisy, seconds=600)
+        run = _request(noisy, iterations=ENDLESS)
         client.send(run, [frame(with_alpha(noisy))])
         began = time.perf_counter()
         gaps = []
@@ -189,12 +190,12 @@ def _in_the_daemon(plan: Plan, detail: dict[str, Any]) -> list[Figure]:
             gaps.append(now - began)
             began = now
         client.send(Cancel(run.job))
-        cancelled = _until(client, run.job, Cancelled)
-        run = _request(noisy, seconds=600)
+        cancelled = daemon.until(client, run.job, Cancelled)
+        run = _request(noisy, iterations=ENDLESS)
         client.send(run, [frame(with_alpha(noisy))])
         _shown(client, run.job)
         client.send(Enough(run.job))
-        kept = _until(client, run.job, Done)
+        kept = daemon.until(client, run.job, Done)
         plan.say(f"restore: memory for {large}²")
         picture = with_alpha(_pixels(photograph("astronaut", large)))
         worker = daemon.status(client).worker_pid
@@ -206,7 +207,7 @@ def _in_the_daemon(plan: Plan, detail: dict[str, Any]) -> list[Figure]:
             shared = 2 * picture.nbytes
             with Watch(worker, shared) as watch:
                 client.send(run, [frame(picture)])
-                _until(client, run.job, Done)
+                daemon.until(client, run.job, Done)
             most[method] = max(watch.most_bytes, resident(worker)["VmHWM"] - shared) / MIB  # the second takes more
         detail["resident_mib"] = {"peak": rounded(resident(worker)["VmHWM"] / MIB)} if most else {}
     return [
@@ -232,17 +233,6 @@ def _shown(client: Client, job: str) -> None:
             raise RuntimeError(message.message)
         if isinstance(message, Progress) and message.job == job and message.images:
             return
-
-
-def _until(client: Client, job: str, kind: type) -> float:
-    """Seconds until the answer of that kind."""
-    began = time.perf_counter()
-    while True:
-        message, _ = client.receive(PATIENCE_SECONDS * 5)
-        if isinstance(message, Failed) and message.job == job:
-            raise RuntimeError(message.message)
-        if isinstance(message, kind) and getattr(message, "job", "") == job:
-            return time.perf_counter() - began
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from samovar.texture.grow import Sample
 from samovar.texture.quilt import quilt
 from samovar.texture.statistics import Gram
 from samovar_link import Client
-from samovar_link.messages import BATCH, Cancel, Cancelled, Done, Failed, Raster, Run, Value
+from samovar_link.messages import BATCH, Cancel, Cancelled, Done, Raster, Run, Value
 
 from . import daemon, likeness
 from .memory import MIB, resident
@@ -44,7 +44,6 @@ BOTH = (True, True)
 LOSS_SHARE = 0.01
 """Of the loss of noise, that is to be reached."""
 NOISE_SEED = 1
-PATIENCE_SECONDS = 600.0
 
 
 def measure(plan: Plan) -> list[Row]:
@@ -98,7 +97,7 @@ def _large(client: Client, plan: Plan) -> Iterator[Figure]:
         before = resident(worker)["VmRSS"] if Path("/proc/self/status").exists() else 0
         began = time.perf_counter()
         client.send(run, [frame(sample)])
-        _until(client, run.job, Done)
+        daemon.until(client, run.job, Done)
         yield Figure(f"{side}² by {name}", time.perf_counter() - began, "s")
         if before:
             yield Figure("memory beyond the idle worker's", (resident(worker)["VmHWM"] - before) / MIB, "MiB")
@@ -108,23 +107,12 @@ def _large(client: Client, plan: Plan) -> Iterator[Figure]:
         for wait in (1.0, 3.0, 6.0):
             time.sleep(wait)
             client.send(Cancel(run.job))
-            longest = max(longest, _until(client, run.job, Cancelled))
+            longest = max(longest, daemon.until(client, run.job, Cancelled))
             run = _request({**parameters, "width": side, "height": side}, SIDE, 3)
             client.send(run, [frame(sample)])
         client.send(Cancel(run.job))
-        _until(client, run.job, Cancelled)
+        daemon.until(client, run.job, Cancelled)
         yield Figure("until it is cancelled, the longest of 3", longest * 1e3, "ms")
-
-
-def _until(client: Client, job: str, kind: type) -> float:
-    """Seconds until the answer of that kind."""
-    began = time.perf_counter()
-    while True:
-        message, _ = client.receive(PATIENCE_SECONDS)
-        if isinstance(message, Failed) and message.job == job:
-            raise RuntimeError(message.message)
-        if isinstance(message, kind) and getattr(message, "job", "") == job:
-            return time.perf_counter() - began
 
 
 def crops(name: str) -> tuple[Tensor, Tensor]:

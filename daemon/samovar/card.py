@@ -36,6 +36,11 @@ class WeightFile:
     size_bytes: int = 0
 
 
+def own(name: str, sha256: str) -> dict[str, WeightFile]:
+    """The weights of a model that we trained ourselves, of which there is one file."""
+    return {"": WeightFile(OURS, f"weights/ours/{name}.safetensors", sha256)}
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """One model.

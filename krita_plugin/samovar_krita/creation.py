@@ -9,8 +9,6 @@ touched in the last moment of placing and at no other time, as in a `Job`.
 from __future__ import annotations
 
 import secrets
-import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,14 +16,15 @@ from typing import Any
 from . import viewport
 from .canvas import Source, Unsuitable
 from .colorspace import ColorSpace
-from .job import Request, account
+from .job import Request
 from .placement import Result, as_layers
 from .qt import QtCore, QtGui
-from .samovar_link import RemoteError, request
+from .samovar_link import request
 from .samovar_link.errors import remote_error
-from .samovar_link.messages import Cancel, Done, Failed, Message, Progress, Raster, Refused, Report, Run
+from .samovar_link.messages import Cancel, Done, Failed, Message, Progress, Raster, Refused, Run
 from .session import OFF, READY, Session
 from .steps import Steps, Work
+from .undertaking import Undertaking
 
 DECIDED = ("result", "only")
 """Parameters that are set here and by nobody else."""
@@ -79,29 +78,22 @@ class Sheet:
         return found if found is not None and found <= request.SEED.maximum else None
 
 
-class Creation:
-    """Stands where a `Job` would: `fraction` and `stage` are for the progress bar.
+class Creation(Undertaking):
+    """Stands where a `Job` would.
 
     runs : sent one after another, each with one pixel
     finish : called with all results; its work ends the job
-    progressed : called when one of `fraction` and `stage` changed
-    ended : called once, with (sentence, succeeded)
     """
-
-    live = keepable = False
 
     def __init__(
         self, session: Session, runs: Sequence[Run], finish: Callable[[list[tuple[Raster, memoryview]]], Work], *,
         progressed: Callable[[], None], ended: Callable[[str, bool], None],
     ) -> None:  # fmt: skip
-        self.fraction, self.stage = 0.0, "connecting"
+        super().__init__("connecting", progressed, ended)
         self._session, self._runs, self._finish = session, runs, finish
-        self._progressed, self._ended = progressed, ended
         self._results: list[tuple[Raster, memoryview]] = []
-        self._report = Report()
-        self._running = self._over = False
+        self._running = False
         self._steps: Steps | None = None
-        self._began = time.monotonic()
 
     def begin(self) -> None:
         """As soon as there is a connection."""
@@ -161,25 +153,11 @@ class Creation:
             self._finish(self._results), progressed=_ignore, done=self._have_placed, failed=self._fail
         )  # fmt: skip
 
-    def _have_placed(self, _: object) -> None:
-        self._end(account(self._report, time.monotonic() - self._began), True)
-
-    def _show(self, fraction: float, stage: str) -> None:
-        self.fraction, self.stage = max(self.fraction, fraction), stage
-        self._progressed()
-
-    def _fail(self, error: Exception) -> None:
-        if not isinstance(error, (RemoteError, Unsuitable)):
-            traceback.print_exception(type(error), error, error.__traceback__)
-        self._end(str(error) or type(error).__name__, False)
-
-    def _end(self, sentence: str, succeeded: bool) -> None:
-        if not self._over:
-            self._over, self._running = True, False
-            if self._steps is not None:
-                self._steps.cancel()
-            self._results = []
-            self._ended(sentence, succeeded)
+    def _release(self) -> None:
+        self._running = False
+        if self._steps is not None:
+            self._steps.cancel()
+        self._results = []
 
 
 def _ignore(*_: object) -> None:

@@ -12,11 +12,8 @@ Rules:
 from __future__ import annotations
 
 import secrets
-import time
-import traceback
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from . import canvas, selection, strokes, viewport
 from .canvas import Source, Unsuitable
@@ -24,7 +21,6 @@ from .live import Live
 from .live_document import LiveDocument
 from .live_layer import LiveLayer
 from .placement import PLACEMENTS, Result
-from .samovar_link import RemoteError
 from .samovar_link.errors import remote_error
 from .samovar_link.messages import (
     BATCH,
@@ -38,7 +34,6 @@ from .samovar_link.messages import (
     Progress,
     Raster,
     Refused,
-    Report,
     Run,
     Value,
 )  # fmt: skip
@@ -46,6 +41,7 @@ from .samovar_link.request import MASK, SCALE, blend, fills, guides, own_paramet
 from .session import OFF, Session
 from .session import READY as SESSION_READY
 from .steps import HELD, REST, Steps
+from .undertaking import Undertaking
 
 READING, WAITING, RUNNING, PLACING, ENDED = "reading", "waiting", "running", "placing", "ended"
 
@@ -124,12 +120,9 @@ class Request:
         return float(scale) if isinstance(scale, (int, float)) else 1.0
 
 
-class Job:
-    """`fraction` and `stage` are for the progress bar; while it runs, `stage` is the daemon's word.
+class Job(Undertaking):
+    """What shows of one that is `live` can be kept with `enough`, once it is `keepable`.
 
-    live : it improves, and what shows can be kept with `enough`, once `keepable`
-    progressed : called when one of them changed
-    ended : called once, with (sentence, succeeded)
     taken_up : id of a job that the daemon has already; its result goes to its own place above the source
     """
 
@@ -137,11 +130,10 @@ class Job:
         self, session: Session, source: Source, request: Request, *, progressed: Callable[[], None],
         ended: Callable[[str, bool], None], taken_up: str = "",
     ) -> None:  # fmt: skip
+        super().__init__("reading", progressed, ended)
         self.id = taken_up or secrets.token_hex(16)
         self._taken_up = bool(taken_up)
-        self.fraction, self.stage = 0.0, "reading"
-        self.live, self.keepable = request.operation.live, False
-        self.placed: Any = None
+        self.live = request.operation.live
         self._session, self._request = session, request
         self._source, self._sent, self._selected = source, source, None
         self._guide: Source | None = None
@@ -150,12 +142,9 @@ class Job:
             if request.guide and guides(request.operation):
                 self._guide = strokes.drawn(source, request.guide)
             self._sent, self._selected = selection.limited(source, request.operation, request.parameters)
-        self._progressed, self._ended = progressed, ended
         self._mask: memoryview | None = None
         self._drawn: memoryview | None = None
         self._pixels: memoryview | None = None
-        self._report = Report()
-        self._began = time.monotonic()
         live = Live if request.fills and not self.live else LIVE[request.placement]
         self._live = live(self._source, request.layer_name, request.factor)
         self._state = READING
@@ -297,41 +286,13 @@ class Job:
         elif fraction != REST:
             self._show(_PLACE + (1.0 - _PLACE) * fraction, "placing")
 
-    def _have_placed(self, node: Any) -> None:
-        self.placed = node
-        self._end(account(self._report, time.monotonic() - self._began), True)
-
-    def _show(self, fraction: float, stage: str) -> None:
-        self.fraction, self.stage = max(self.fraction, fraction), stage
-        self._progressed()
-
-    def _fail(self, error: Exception) -> None:
-        if not isinstance(error, (RemoteError, Unsuitable)):
-            traceback.print_exception(type(error), error, error.__traceback__)
-        self._end(str(error) or type(error).__name__, False)
-
-    def _end(self, sentence: str, succeeded: bool) -> None:
-        if self._state != ENDED:
-            self._state, self.keepable = ENDED, False
-            self._steps.cancel()
-            self._live.leave()
-            self._pixels = self._mask = self._drawn = None
-            self._ended(sentence, succeeded)
+    def _release(self) -> None:
+        self._state, self.keepable = ENDED, False
+        self._steps.cancel()
+        self._live.leave()
+        self._pixels = self._mask = self._drawn = None
 
 
 def _nothing() -> Generator[float, None, None]:
     """What is read of a layer for a job that is at work already."""
     yield 1.0
-
-
-def account(report: Report, seconds: float) -> str:
-    """One line about how the result came about."""
-    words = f"Done in {seconds:.1f} s"
-    if report.device:
-        how = " ".join(part for part in (report.runtime, report.dtype) if part)
-        words += f" on {report.device}" + (f" ({how})" if how else "")
-    if report.tiles.total:
-        words += f", {report.tiles.total} tile{'s' * (report.tiles.total > 1)}"
-    if report.tiles.cached:
-        words += f" ({report.tiles.cached} known already)"
-    return ". ".join([words, *(each.rstrip(".") for each in (*report.notes, *report.retries))]) + "."

@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import broken_off
 import numpy as np
 import pytest
 import safetensors
@@ -218,22 +219,7 @@ def test_what_was_broken_off_goes_on_bit_for_bit(kind: str, folder: Path, tmp_pa
         made: Any = task(folder) if kind == "colorize" else sizing.SizeDecoder(pictures.read([folder], SIDE), 0)
         return Training(made, Settings(6, 2, 1e-3, seed=5), tmp_path / f"{name}.safetensors")
 
-    whole = training("whole")
-    assert whole.run(600)
-    broken = training("broken")
-
-    def stop(each: Training) -> None:
-        if each.step == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        broken.run(600, stop)
-    later = training("broken")
-    assert later.resume() and later.step == 3 and later.run(600)
-    for one, other in zip(
-        whole.task.network.state_dict().values(), later.task.network.state_dict().values(), strict=True
-    ):
-        assert torch.equal(one, other)
+    whole, later = broken_off.both(training, after=3)
     whole.finish(), later.finish()
     a, b = (safetensors.safe_open(tmp_path / f"{name}.safetensors", "pt") for name in ("whole", "broken"))
     assert all(torch.equal(a.get_tensor(name), b.get_tensor(name)) for name in a.keys())  # noqa: SIM118

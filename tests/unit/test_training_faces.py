@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import broken_off
 import numpy as np
 import pytest
 import safetensors
@@ -196,19 +197,7 @@ def test_both_networks_go_on_bit_for_bit(kind: str, photos: list[pictures.Photo]
         settings = Settings(4, 4, 2e-3, decay=0, falls=False)
         return Training(task(kind, photos), settings, tmp_path / f"{name}.safetensors")
 
-    def stop(each: Training) -> None:
-        if each.step == 2:
-            raise KeyboardInterrupt
-
-    whole, broken = training("whole"), training("broken")
-    assert whole.run(600)
-    with pytest.raises(KeyboardInterrupt):
-        broken.run(600, stop)
-    later = training("broken")
-    assert later.resume() and later.step == 2 and later.run(600)
-    for turn, other in zip(whole.task.turns, later.task.turns, strict=True):
-        one, two = turn.network.state_dict(), other.network.state_dict()
-        assert all(torch.equal(a, b) for a, b in zip(one.values(), two.values(), strict=True))
+    broken_off.both(training, after=2)
 
 
 def test_only_the_one_whose_turn_it_is_learns(photos: list[pictures.Photo], tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import broken_off
 import numpy as np
 import psutil
 import pytest
 import safetensors
 import torch
 from laboratory import Laboratory
-from torch import Tensor
 from torch.nn import functional
 
 from samovar.cli.program import run as command
@@ -169,18 +169,7 @@ def test_what_was_broken_off_goes_on_bit_for_bit(kind: str, folder: Path, tmp_pa
     def training(name: str) -> Training:
         return Training(task(folder, kind), Settings(6, 2, 1e-3, decay=0.0), tmp_path / f"{name}.safetensors")
 
-    def stop(each: Training) -> None:
-        if each.step == 3:
-            raise KeyboardInterrupt
-
-    whole, broken = training("whole"), training("broken")
-    assert whole.run(600)
-    with pytest.raises(KeyboardInterrupt):
-        broken.run(600, stop)
-    later = training("broken")
-    assert later.resume() and later.step == 3 and later.run(600)
-    states: list[dict[str, Tensor]] = [each.task.network.state_dict() for each in (whole, later)]
-    assert all(torch.equal(one, other) for one, other in zip(states[0].values(), states[1].values(), strict=True))
+    broken_off.both(training, after=3)
 
 
 @pytest.mark.slow

@@ -19,7 +19,8 @@ from samovar.picture import PictureError
 
 from .program import say
 from .progress import duration
-from .train import SAID_SECONDS, train
+from .telling import SAID_SECONDS
+from .train import train
 
 if TYPE_CHECKING:
     from samovar.training.prepare import Preparation, Report

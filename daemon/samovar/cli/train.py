@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .training import SAID_SECONDS as SAID_SECONDS
-from .training import UNDER_DAEMON, Wish, given
+from .following import given
+from .training import UNDER_DAEMON, Wish
 
 if TYPE_CHECKING:
     from samovar.training.loop import Task

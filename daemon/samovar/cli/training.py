@@ -1,20 +1,11 @@
-"""How a training is carried out: in this process, or in one that the daemon runs, which is followed from here.
-
-What the daemon runs is this program again, with the words that were given here: they lie in Samovar's folder, so that
-a message names no file.
-"""
+"""How a training is carried out: in this process, or in one that the daemon runs."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import logging
-import math
 import signal
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,23 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import samovar
 from samovar.picture import PictureError
 from samovar.weights import store
-from samovar_link import connect_or_start, discovery
-from samovar_link.errors import RemoteError, remote_error
-from samovar_link.messages import Cancelled, Done, Progress, Refused, Train
 
-from .progress import duration
+from .following import follow, words
+from .telling import Bar, Lines
 
 if TYPE_CHECKING:
-    from samovar.training.loop import Task, Training
+    from samovar.training.loop import Task
 
-SAID_SECONDS = 60.0
-"""Between two lines where there is no bar."""
-ANSWER_SECONDS = 10.0
-_LINE_SECONDS = 0.5
-"""Between two lines to the daemon."""
 UNDER_DAEMON = "under the daemon"
 """What the program's context says of a training that the daemon runs."""
 
@@ -68,13 +51,13 @@ class Wish:
         if here or _is_under_daemon():
             self._train()
         else:
-            _follow(self, words(context), detach)
+            follow(self.out, words(context), detach, self.as_json)
 
     def _train(self) -> None:
         from samovar.training.loop import Settings, Training, TrainingError
 
-        teller = _Lines() if _is_under_daemon() else _Bar()
-        teller.begin(self)
+        teller = Lines() if _is_under_daemon() else Bar()
+        teller.begin(self.out)
         try:
             with _ended_by_signals() as check, _overheard(teller):
                 task = self.task()
@@ -105,7 +88,7 @@ class Wish:
             raise click.ClickException(str(error)) from error
         if self.add:
             teller.say(f"added as {store.add(self.out).id}")
-        teller.end({"steps": training.step, "seconds": round(training.seconds, 1), **found}, self)
+        teller.end({"steps": training.step, "seconds": round(training.seconds, 1), **found}, self.out, self.as_json)
 
 
 def _is_under_daemon() -> bool:
@@ -145,7 +128,7 @@ def _ended_by_signals() -> Iterator[Callable[[], None]]:
 
 
 @contextlib.contextmanager
-def _overheard(teller: _Bar) -> Iterator[None]:
+def _overheard(teller: Bar) -> Iterator[None]:
     """What the training warns of is told."""
 
     class Handler(logging.Handler):
@@ -158,187 +141,3 @@ def _overheard(teller: _Bar) -> Iterator[None]:
         yield
     finally:
         log.removeHandler(handler)
-
-
-# --- what is told of it ---------------------------------------------------------------------------------------------
-
-
-class _Bar:
-    """To a user: a bar, or a line now and then."""
-
-    def begin(self, wish: Wish) -> None:
-        """It is about to begin."""
-
-    def say(self, sentence: str) -> None:
-        click.echo(sentence, err=True)
-
-    @contextlib.contextmanager
-    def telling(self, training: Training) -> Iterator[Callable[[Training], None]]:
-        """Takes the training after each step."""
-        began = said = time.monotonic()
-        first, trouble = training.step, ""
-        steps = training.settings.steps
-        with click.progressbar(
-            length=steps, label="training", file=sys.stderr, width=24, item_show_func=lambda loss: loss
-        ) as bar:
-            bar.update(training.step)
-
-            def told(training: Training) -> None:
-                nonlocal said, trouble
-                now = time.monotonic()
-                if sys.stderr.isatty():
-                    bar.update(1, f"loss {training.loss:.3f}")
-                elif now - said > SAID_SECONDS:
-                    said = now
-                    left = (now - began) / (training.step - first) * (steps - training.step)
-                    self.say(f"step {training.step} of {steps}, loss {training.loss:.3f}, {duration(left)} left")
-                if training.at == training.step:
-                    self.say(f"after {training.at} steps, on what it never saw: {_listed(training.found)}")
-                if training.trouble and training.trouble != trouble:
-                    self.say(training.trouble)
-                trouble = training.trouble
-
-            yield told
-
-    def end(self, found: dict[str, float], wish: Wish) -> None:
-        _tell(found, wish)
-
-
-class _Lines(_Bar):
-    """To the daemon: lines of JSON."""
-
-    def begin(self, wish: Wish) -> None:
-        click.echo(json.dumps({"what": f"train {click.get_current_context().info_name}", "model": wish.out.stem}))
-
-    def say(self, sentence: str) -> None:
-        click.echo(json.dumps({"note": sentence}))
-
-    @contextlib.contextmanager
-    def telling(self, training: Training) -> Iterator[Callable[[Training], None]]:
-        began = time.monotonic()
-        first, steps = training.step, training.settings.steps
-        said = -math.inf
-
-        def told(training: Training) -> None:
-            nonlocal said
-            now = time.monotonic()
-            if now - said < _LINE_SECONDS and training.at != training.step:
-                return
-            said = now
-            stage = f"step {training.step} of {steps}, loss {training.loss:.3f}"
-            if training.at == training.step:
-                self.say(f"after {training.at} steps, on what it never saw: {_listed(training.found)}")
-            if training.trouble:
-                self.say(training.trouble)
-            left = (now - began) / (training.step - first) * (steps - training.step)
-            click.echo(json.dumps({"fraction": training.step / steps, "stage": stage, "left": left}))
-
-        yield told
-
-    def end(self, found: dict[str, float], wish: Wish) -> None:
-        click.echo(json.dumps({"found": found}))
-
-
-def _listed(found: dict[str, float]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in found.items())
-
-
-def _tell(found: dict[str, float], wish: Wish) -> None:
-    """How good it became."""
-    if wish.as_json:
-        click.echo(json.dumps(found))
-        return
-    for name, value in found.items():
-        if name not in ("steps", "seconds"):
-            click.echo(f"{name.replace('_', ' ')}: {value:.3f}")
-    size = wish.out.stat().st_size / 1e6
-    click.echo(f"{wish.out}: {size:.1f} MB, after {found['steps']:.0f} steps, {duration(found['seconds'])}")
-
-
-# --- in the daemon --------------------------------------------------------------------------------------------------
-
-
-def _paper(job: str) -> Path:
-    """Where the words of a training lie for the daemon's process."""
-    return discovery.home() / "trainings" / f"{job}.json"
-
-
-def given(job: str) -> list[str]:
-    """The words of a training. Raises ClickException if there are none."""
-    try:
-        found: list[str] = json.loads(_paper(job).read_text(encoding="utf-8"))
-        return found
-    except (OSError, ValueError) as error:
-        raise click.ClickException(
-            f"{_paper(job)} cannot be read ({error}); give the training's command again"
-        ) from error
-
-
-def words(context: click.Context) -> list[str]:
-    """What was given to a command, as words that mean the same in any folder."""
-    found = [context.info_name or ""]
-    for each in context.command.params:
-        value = context.params[each.name or ""]
-        if each.name in ("detach", "here", "as_json") or value in (None, ()):
-            continue
-        for one in value if isinstance(value, tuple) else (value,):
-            word = str(one.absolute()) if isinstance(one, Path) else str(one)
-            if isinstance(each, click.Argument):
-                found.append(word)
-            elif getattr(each, "is_flag", False):
-                found += [each.opts[0]] if one else []
-            else:
-                found += [each.opts[-1], word]
-    return found
-
-
-def _follow(wish: Wish, all_words: list[str], detach: bool) -> None:
-    """Have the daemon carry it out, and tell how far it is until it ends. Ctrl+C ends it."""
-    job = hashlib.sha256(str(wish.out.absolute()).encode()).hexdigest()[:32]
-    store.write_whole(_paper(job), json.dumps(all_words).encode())
-    with connect_or_start("cli", samovar.__version__, [sys.executable, "-m", "samovar"]) as client:
-        if detach:
-            client.send(Train(job))
-            while getattr(message := client.receive(ANSWER_SECONDS)[0], "job", "") != job:
-                if isinstance(message, Refused):
-                    raise remote_error(message.code, message.message, message.hint)
-            click.echo(
-                f"Job {job[:8]} trains {wish.out}: samovar jobs shows it, samovar jobs cancel {job[:8]} ends it."
-            )
-            return
-        with _Follower() as told:
-            answer, _ = client.train(job, told)
-    if isinstance(answer, Cancelled):
-        raise RemoteError(f"the training of {wish.out} was ended", "the same command goes on from there")
-    assert isinstance(answer, Done)
-    found = json.loads(answer.report.notes[-1])
-    _tell(found, wish)
-
-
-class _Follower:
-    """Shows the progress of a training that is carried out elsewhere."""
-
-    def __init__(self) -> None:
-        self._said = time.monotonic()
-        self._noted = ""
-        self._bar: Any = None
-
-    def __enter__(self) -> _Follower:
-        if sys.stderr.isatty():
-            self._bar = click.progressbar(length=1000, label="training", file=sys.stderr, width=24, show_eta=False)
-            self._bar.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(*error)
-
-    def __call__(self, progress: Progress, frames: list[memoryview]) -> None:
-        left = "" if progress.eta_seconds is None else f", {duration(progress.eta_seconds)} left"
-        if self._bar is not None:
-            self._bar.label = progress.stage + left
-            self._bar.update(max(0, int(progress.fraction * 1000) - self._bar.pos))
-            self._bar.render_progress()
-        elif time.monotonic() - self._said > SAID_SECONDS or progress.eta_seconds is None:
-            self._said = time.monotonic()
-            click.echo(progress.stage + left, err=True)

@@ -5,9 +5,7 @@ docs/colorize.md says on which, with which commands, how good they became, and w
 
 from __future__ import annotations
 
-from samovar.card import OURS, ModelCard, WeightFile
-
-_FOLDER = "weights/ours"
+from samovar.card import ModelCard, own
 
 
 def _colorizer(subject: str, title: str, help: str, sha256: str) -> ModelCard:
@@ -17,7 +15,7 @@ def _colorizer(subject: str, title: str, help: str, sha256: str) -> ModelCard:
         help=help,
         operations=("colorize",),
         network="chroma_unet",
-        weights={"": WeightFile(OURS, f"{_FOLDER}/{subject}-colour.safetensors", sha256)},
+        weights=own(f"{subject}-colour", sha256),
         scale=1,
         receptive_field=0,
         licence="MIT",

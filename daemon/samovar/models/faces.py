@@ -5,9 +5,7 @@ docs/faces.md says on which, with which commands, how good they became, and what
 
 from __future__ import annotations
 
-from samovar.card import OURS, ModelCard, WeightFile
-
-_FOLDER = "weights/ours"
+from samovar.card import ModelCard, own
 
 
 def _generator(
@@ -15,7 +13,7 @@ def _generator(
 ) -> ModelCard:
     return ModelCard(
         id=id, title=title, help=help, operations=("faces",), network=network,
-        weights={"": WeightFile(OURS, f"{_FOLDER}/{file}.safetensors", sha256)}, scale=1, receptive_field=0,
+        weights=own(file, sha256), scale=1, receptive_field=0,
         licence="MIT", source="docs/faces.md", architecture=architecture, whole=True, options=options,
     )  # fmt: skip
 

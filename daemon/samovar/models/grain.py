@@ -5,7 +5,7 @@ docs/training.md says with which command, and how good it became.
 
 from __future__ import annotations
 
-from samovar.card import OURS, ModelCard, WeightFile
+from samovar.card import ModelCard, own
 
 CARDS = (
     ModelCard(
@@ -14,13 +14,7 @@ CARDS = (
         help="Grain of any strength, and the roughness of paper, in photos and drawings. No noise level. Small.",
         operations=("denoise",),
         network="dncnn",
-        weights={
-            "": WeightFile(
-                OURS,
-                "weights/ours/grain-clean.safetensors",
-                "240ee92295bfbe4b3390bcf365dc6ff83702037343e31ec264fe0b7ab19fba1d",
-            )
-        },
+        weights=own("grain-clean", "240ee92295bfbe4b3390bcf365dc6ff83702037343e31ec264fe0b7ab19fba1d"),
         scale=1,
         receptive_field=12,
         licence="MIT",

@@ -5,7 +5,7 @@ docs/colorize.md says on which, with which command, and how good it became.
 
 from __future__ import annotations
 
-from samovar.card import OURS, ModelCard, WeightFile
+from samovar.card import ModelCard, own
 
 CARDS = (
     ModelCard(
@@ -14,13 +14,7 @@ CARDS = (
         help="The U-Net this program began with. Soft: for comparison.",
         operations=("upscale",),
         network="sizedecoder",
-        weights={
-            "": WeightFile(
-                OURS,
-                "weights/ours/sizedecoder.safetensors",
-                "90ed473c1ad0dc2fe879249b89c317d8ad354e03e40189eae32b848a2b7e6bff",
-            )
-        },
+        weights=own("sizedecoder", "90ed473c1ad0dc2fe879249b89c317d8ad354e03e40189eae32b848a2b7e6bff"),
         scale=2,
         receptive_field=64,
         multiple=16,

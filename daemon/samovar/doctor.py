@@ -150,7 +150,7 @@ def _daemon(problems: list[str]) -> Facts:
     facts: Facts = {"running": False, "connection_file": str(discovery.candidates()[0]), "mode": ""}
     try:
         path, file = discovery.find()
-        facts.update(connection_file=str(path), mode=_mode(path, problems))
+        facts.update(connection_file=str(path), mode=_mode(path))
         report, endpoint = _status()
     except DaemonUnavailable as error:
         if any(path.exists() for path in discovery.candidates()):  # one that was stopped leaves no file
@@ -176,13 +176,8 @@ def _status() -> tuple[StatusReport, str]:
                 return message, client.endpoint
 
 
-def _mode(path: Path, problems: list[str]) -> str:
-    if os.name != "posix":
-        return ""
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        problems.append(f"others may read {path}, which holds the key to the daemon; run: chmod 600 {path}")
-    return f"{mode:04o}"
+def _mode(path: Path) -> str:
+    return f"{path.stat().st_mode & 0o777:04o}" if os.name == "posix" else ""
 
 
 def _compare(file: ConnectionFile, problems: list[str]) -> None:

@@ -59,6 +59,7 @@ class Segment:
             return cls(id, capacity, mmap.mmap(-1, capacity, tagname=name), name)
         if sys.platform == "linux":
             descriptor = os.memfd_create("samovar", os.MFD_CLOEXEC)
+            os.fchmod(descriptor, 0o600)  # it is made 0777, for whoever gets to see /proc/PID/fd
         else:
             descriptor, path = tempfile.mkstemp(prefix="samovar-")
             os.unlink(path)

@@ -1,8 +1,9 @@
 """Where a client finds the daemon: one JSON file, mode 0600, in the user's data folder.
 
 The file holds a random token and the endpoints, so reading it is the permission to talk. It lives in the data folder,
-not the runtime folder, because Flatpak and Snap hide the latter from an editor. `SAMOVAR_HOME` moves everything of one
-daemon (file, sockets, log) to another folder; `SAMOVAR_CONNECTION_FILE` only tells a client where to look.
+not the runtime folder, because Flatpak and Snap hide the latter from an editor. One that is another user's, or that
+others may read, is not used (`ownership`). `SAMOVAR_HOME` moves everything of one daemon (file, sockets, log) to
+another folder; `SAMOVAR_CONNECTION_FILE` only tells a client where to look.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from .errors import DaemonUnavailable
 from .messages import PROTOCOL
+from .ownership import read_private
 
 FILE_NAME = "connection.json"
 
@@ -46,7 +48,7 @@ class ConnectionFile:
     def read(cls, path: Path) -> ConnectionFile:
         """Raises FileNotFoundError if there is none, DaemonUnavailable if it cannot be used."""
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
+            fields = json.loads(read_private(path, "connection file"))
             return cls(
                 pid=int(fields["pid"]), token=str(fields["token"]), endpoints=tuple(map(str, fields["endpoints"])),
                 protocol=int(fields["protocol"]), version=str(fields.get("version", "")),

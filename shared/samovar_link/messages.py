@@ -198,13 +198,15 @@ class ModelInfo(_Record):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Limits(_Record):
-    """What the daemon accepts; checked there, told here so that a client can refuse early."""
+    """What the daemon accepts; checked there, told here so that a client can refuse early. `max_frames` of pixels in
+    one message."""
 
     max_pixels: int = 1 << 28
     max_side: int = 1 << 16
     max_output_pixels: int = 1 << 30
     max_jobs_per_client: int = 256
     lease_seconds: float = 3.0
+    max_frames: int = 16
 
 
 @dataclass(frozen=True, eq=False, repr=False)

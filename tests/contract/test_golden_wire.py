@@ -130,6 +130,7 @@ EXAMPLES: dict[str, Message] = {
     "Train": Train(JOB),
     "StatusReport, with a training": StatusReport(trainings=(JobInfo(JOB, "train upscale", "resting", "cli", "mine"),)),
     "Welcome, with what creates": Welcome(operations=(OperationInfo("faces", "Faces", menu="render", creates=True),)),
+    "Welcome, with a limit of frames": Welcome(limits=Limits(max_frames=3)),
     "Stop": Stop(),
     "Stopping": Stopping(),
 }  # fmt: skip

@@ -442,5 +442,5 @@ def test_every_message_kind_has_an_answer_or_is_refused(stage: Stage) -> None:
     refused = {message.kind for _, message in stage.take() if isinstance(message, Refused)}
     assert refused == {
         "Welcome", "Refused", "Progress", "Done", "Failed", "Cancelled", "StatusReport", "Stopping", "Unloaded",
-        "Warmed", "Pulling", "Pulled", "Warm", "Pull",  # the last two because there is no operation and no model "x"
+        "Warmed", "Pulling", "Pulled", "Warm", "Pull", "Train",  # the last three because nothing is called "x"
     }  # fmt: skip

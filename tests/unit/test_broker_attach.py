@@ -255,15 +255,15 @@ def test_who_finds_a_running_job_good_enough_is_heard() -> None:
     stage = Stage()
     stage.run(A, "j")
     stage.run(A, "waits")
-    for client in (A, B):
+    for client in (B, A):  # any client; once is enough
         stage.say(client, Enough("j"))
-    assert stage.worker.enoughs == ["j", "j"]
+    assert stage.worker.enoughs == ["j"]
     stage.say(A, Enough("waits"))
     stage.say(A, Enough("never was"))
-    assert stage.worker.enoughs == ["j", "j"]
+    assert stage.worker.enoughs == ["j"]
     stage.say(A, Cancel("j"))
     stage.say(A, Enough("j"))
-    assert stage.worker.enoughs == ["j", "j"]
+    assert stage.worker.enoughs == ["j"]
 
 
 def test_what_is_kept_is_listed_and_whether_anybody_waits() -> None:

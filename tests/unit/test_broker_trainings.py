@@ -142,8 +142,10 @@ def test_after_it_is_over_nobody_can_take_it_up(stage: Stage) -> None:
     assert isinstance(failed, Failed) and failed.code == UnknownJob.code
 
 
-def test_a_name_that_is_none_is_refused(stage: Stage) -> None:
-    stage.take()
-    stage.say(A, Train("../../etc/passwd"))
+@pytest.mark.parametrize("job", ["", "../../etc/passwd", "/etc/passwd", "a.b", "--help", "-h", "a" * 65, "x", "a\n"])
+def test_a_name_that_could_be_a_file_or_an_option_is_refused(job: str) -> None:
+    stage = Stage()
+    stage.say(A, Train(job))
     (refused,) = said(stage)
-    assert isinstance(refused, Refused) and len(stage.errands.started) == 1
+    assert isinstance(refused, Refused) and refused.message.startswith("Train.job is")
+    assert stage.errands.started == []

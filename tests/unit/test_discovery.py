@@ -57,6 +57,31 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     assert os.listdir(tmp_path) == ["connection.json"]
 
 
+def private(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    path.chmod(0o600)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
+def test_a_file_that_others_may_read_or_write_is_not_used(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "connection.json"
+    WRITTEN.write(path)
+    path.chmod(mode)
+    with pytest.raises(DaemonUnavailable, match=rf"mode {mode:04o}.*not used; run: chmod 600 {path}") as caught:
+        ConnectionFile.read(path)
+    assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no owners of this kind")
+def test_a_file_of_another_user_is_not_used(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    WRITTEN.write(empty_home / "home" / "connection.json")
+    other = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: other)
+    with pytest.raises(DaemonUnavailable, match=rf"another user \(number {other - 1}, this one is {other}\), so it is"):
+        discovery.find()
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "7", "null", "{}", '{"pid": 1, "token": "x", "endpoints": ["a"]}', '{"pid": "x"}', "\0\xff"],
@@ -64,7 +89,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
 )
 def test_a_damaged_file_is_one_sentence_with_a_way_out(tmp_path: Path, text: str) -> None:
     path = tmp_path / "connection.json"
-    path.write_bytes(text.encode("latin-1"))
+    private(path, text.encode("latin-1"))
     with pytest.raises(DaemonUnavailable, match="is damaged; stop Samovar, delete the file") as caught:
         ConnectionFile.read(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)

@@ -80,9 +80,11 @@ class Dispatcher:
         self._leases = Leases(offer.limits.lease_seconds)
         self._outbox = Outbox(send, lambda client: self._leases.unreachable(client, clock()))
         self._send = self._outbox.send
-        self._queue = JobQueue()
+        self._queue = JobQueue(self._outbox.waits_for)
         self._shelf = Shelf(self._bounds)
-        self._warmth = Warmth(offer, worker, self._send, lambda client: self._leases.lapsed(client, clock()))
+        self._warmth = Warmth(
+            offer, worker, self._send, lambda client: self._leases.lapsed(client, clock()), self._bounds.max_questions
+        )
         self._library = Library(offer, identity, errands, self._send, self._leases)
         self._trainings = Trainings(errands, self._send, self._leases, clock)
         self._jobs: dict[str, Job] = {}
@@ -98,13 +100,26 @@ class Dispatcher:
             Train: lambda client, message, frames: self._trainings.train(client, message.job),
         }  # fmt: skip
         self._reception = Reception(
-            offer, identity, self._leases, self._send, clock, handlers, lambda job: job in self._jobs
+            offer,
+            identity,
+            self._leases,
+            self._send,
+            clock,
+            handlers,
+            lambda job: job in self._jobs,
+            self._bounds.max_header_bytes,
         )
 
     @property
     def busy(self) -> bool:
         """Whether ticks are due often: somebody waits for something."""
         return bool(self._jobs or self._outbox or self._running or self._library.busy or self._trainings.resting)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Pixels that came and are not in shared memory yet."""
+        jobs = {**self._jobs, **{job.id: job for job in self._running}}
+        return sum(job.pixels.received_bytes for job in jobs.values())
 
     # --- from clients -----------------------------------------------------------------------------------------------
 
@@ -156,8 +171,9 @@ class Dispatcher:
 
     def _enough(self, client: Client, message: Enough, frames: Sequence[Frame]) -> None:
         job = self._at_work(message.job)
-        if job is not None and job.abandoned is None:
+        if job is not None and job.abandoned is None and not job.enough:
             log.info("job %s is good enough, says a client", job.id)
+            job.enough = True
             self._worker.enough(job.id)
 
     def _attach(self, client: Client, message: Attach, frames: Sequence[Frame]) -> None:
@@ -311,6 +327,7 @@ class Dispatcher:
         self._running.append(job)
         job.assigned = self._clock()
         job.attempts += 1
+        job.enough = False
         self._worker.run(job.run, job.pixels)
 
     def _at_work(self, job: str) -> Job | None:
@@ -354,8 +371,8 @@ class Dispatcher:
         for client in self._outbox.clients():
             if self._leases.lapsed(client, now):
                 self._outbox.discard(client)
-            else:
-                self._outbox.retry(client)
+            elif self._outbox.retry(client):
+                self._next()  # a job of it may wait for that
         self._shelf.expire(now)
         self._library.tick(now)
         self._trainings.tick(now, bool(self._jobs or self._running))

@@ -4,6 +4,7 @@ request costs nothing but its reading."""
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -35,6 +36,9 @@ class Offer:
         if run.priority not in PRIORITIES:
             raise BadRequest.field("Run.priority", run.priority, ", ".join(PRIORITIES))
         _check_keep_alive("Run", run.keep_alive_seconds)
+        if len(frame_sizes) > self.limits.max_frames:
+            allowed = f"at most {self.limits.max_frames} frames of pixels"
+            raise BadRequest.field("frames", f"more than {self.limits.max_frames}", allowed)
         operation = self.registry.get(run.operation)
         codec.check_images(run.images, frame_sizes, self.limits)
         params = self.registry.check(run, self.catalogue.ids(run.operation))
@@ -68,6 +72,13 @@ def check_job_id(job: str) -> None:
     """Raises BadRequest for an id that cannot name a job."""
     if not 1 <= len(job) <= _MAX_JOB_ID or not job.isprintable():
         raise BadRequest.field("Run.job", job, f"1..{_MAX_JOB_ID} printable characters")
+
+
+def check_training_id(job: str) -> None:
+    """Raises BadRequest for an id that cannot name a training. Its words lie in a file of that name: so it is neither a
+    path nor an option of the program that reads it."""
+    if not re.fullmatch(rf"[0-9a-f]{{1,{_MAX_JOB_ID}}}", job):
+        raise BadRequest.field("Train.job", job, f"1..{_MAX_JOB_ID} hexadecimal digits, as samovar train gives them")
 
 
 def _check_keep_alive(kind: str, seconds: float) -> None:

@@ -31,6 +31,11 @@ class Pixels:
         self._released = False
 
     @property
+    def received_bytes(self) -> int:
+        """In memory of libzmq."""
+        return sum(map(len, self.frames))
+
+    @property
     def sizes(self) -> list[int]:
         return [len(frame) for frame in self.frames]
 
@@ -63,6 +68,7 @@ class Job:
     stage : what its last progress called it
     worker_ready : when the worker could begin
     orphaned : since when it goes on without its client, see `Run.keep_result`
+    enough : the worker was told that it is good enough
     abandoned : when its client had its answer while the worker was not yet done with it
     """
 
@@ -75,6 +81,7 @@ class Job:
     fraction: float = 0.0
     stage: str = ""
     attempts: int = 0
+    enough: bool = False
     orphaned: float | None = None
     abandoned: float | None = None
     retries: tuple[str, ...] = ()

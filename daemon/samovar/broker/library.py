@@ -72,7 +72,8 @@ class Library:
         if found is None:
             self._begin(pull.model, [client.id])
         elif found.ending:
-            found.again.append(client.id)
+            if client.id not in found.again:
+                found.again.append(client.id)
         elif client.id not in found.clients:
             found.clients.append(client.id)
             if found.at is not None:

@@ -16,10 +16,11 @@ import zmq
 from samovar.broker.dispatcher import Dispatcher
 from samovar.broker.door import Door
 from samovar.broker.errands import Errands
-from samovar.broker.heap import Heap
+from samovar.broker.heap import LARGE_BYTES, Heap
 from samovar.broker.intake import Offer
 from samovar.broker.mover import Mover
 from samovar.broker.port import Bounds, Identity
+from samovar.broker.watch import LOOK_SECONDS
 from samovar.broker.worker import WorkerSlot
 from samovar.broker.worker_process import COMMAND, WorkerProcess
 from samovar.segment import SegmentPool
@@ -58,7 +59,7 @@ class Loop:
         self._slot.said = self._dispatcher.worker_said
         self._slot.gone = self._dispatcher.worker_gone
         self._poller = zmq.Poller()
-        for end in (door.router, door.zap, self._wake_read):
+        for end in (*door.sockets, self._wake_read):
             self._poller.register(end, zmq.POLLIN)
         self._watched: WorkerProcess | None = None
         self._polled: list[int] = []
@@ -95,27 +96,29 @@ class Loop:
         self._watch_worker()
         ready = dict(self._poller.poll(self._patience_ms()))
         self._door.collect()
-        if self._door.zap in ready:
-            self._door.check_token()
+        if self._door.attend(ready):
+            self._heap.used(LARGE_BYTES, time.monotonic())  # they may have made it grow
         if self._wake_read.fileno() in ready:
             self._drain_wake()
             self._mover.deliver()
             self._errands.deliver()
         self._serve_worker(ready)
-        if self._door.router in ready:
+        if any(router in ready for router in self._door.routers):
             self._take_messages()
         if time.monotonic() >= self._next_tick:
             self._tick()
 
     def _patience_ms(self) -> int:
-        return max(0, round((self._next_tick - time.monotonic()) * 1000))
+        seconds = max(0.0, self._next_tick - time.monotonic())
+        return round(min(seconds, LOOK_SECONDS if self._door.watch.strangers else seconds) * 1000)
 
     def _tick(self) -> None:
         self._dispatcher.tick()
         self._slot.tick()
         self._pool.expire()
         self._heap.tick(time.monotonic())
-        often = self._dispatcher.busy or self._door.sending or self._slot.leaving
+        self._door.tick(self._heap.in_use() - self._dispatcher.waiting_bytes)
+        often = self._dispatcher.busy or self._door.busy or self._slot.leaving
         self._next_tick = time.monotonic() + (_BUSY_TICK_SECONDS if often else _IDLE_TICK_SECONDS)
 
     def _drain_wake(self) -> None:

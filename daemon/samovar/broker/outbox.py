@@ -1,6 +1,7 @@
 """Sending to clients that may be gone, or may not read.
 
-A job's last answer is kept until its client reads again or its lease ends; anything else is worth nothing later.
+A job's last answer is kept until its client reads again or its lease ends; anything else is worth nothing later. Who
+leaves answers lying gets no further job computed meanwhile, so that what is kept for it is what was at work already.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ class Outbox:
         """Who has answers waiting."""
         return list(self._kept)
 
+    def waits_for(self, client: bytes) -> bool:
+        """Whether answers are kept that it has to read first."""
+        return client in self._kept
+
     def send(self, client: bytes, message: Message, blocks: Sequence[Block] = ()) -> None:
         """Takes over the blocks."""
         kept = self._kept.get(client, ())
@@ -42,14 +47,15 @@ class Outbox:
             else:
                 release(blocks)
 
-    def retry(self, client: bytes) -> None:
-        """Send what is kept for a client, as far as it goes."""
+    def retry(self, client: bytes) -> bool:
+        """Send what is kept for a client, as far as it goes. Whether that was all."""
         kept = self._kept[client]
         while kept:
             if self._send(client, *kept[0]) is Delivery.FULL:
-                return
+                return False
             kept.popleft()
         del self._kept[client]
+        return True
 
     def discard(self, client: bytes) -> None:
         """The client is gone for good."""

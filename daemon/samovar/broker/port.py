@@ -82,11 +82,25 @@ class Identity:
     log_path: str = ""
 
 
+LOCAL, REMOTE = b"l", b"r"
+"""What the names of clients begin with, by the socket they come through; so two of the same number do not clash."""
+
+
 @dataclass(frozen=True)
 class Bounds:
     """What may wait, how long the worker may be idle before it ends, how long it may take to drop a cancelled job
     (a tile of a large network takes seconds on a slow machine), what is kept for clients that went away, and how long a
-    job goes on without one."""
+    job goes on without one. Then, against those that mean no good or are broken:
+
+    max_header_bytes : of frame 0 of what a client says
+    max_connections, max_strangers : in all, and of those that have not yet said anything
+    stranger_bytes, stranger_seconds : that one of these may send, and stay; handshake_seconds : until it is let in
+    unread_bytes : results that may wait to be read by one client, before it is computed for no longer
+    unread_seconds : until who says nothing and leaves results unread is hung up on
+    half_bytes, half_seconds : of messages that have begun to come, until who says nothing is hung up on; beyond
+        `max_bytes`, after `silent_seconds`
+    max_questions : of one client for which an answer of the worker is awaited
+    """
 
     max_jobs: int = 1024
     max_bytes: int = 8 << 30
@@ -96,3 +110,21 @@ class Bounds:
     kept_results: int = 128
     kept_seconds: float = 600.0
     orphan_seconds: float = 3600.0
+
+    max_header_bytes: int = 64 << 10
+    max_connections: int = 512
+    max_strangers: int = 64
+    stranger_bytes: int = 256 << 10
+    stranger_seconds: float = 10.0
+    handshake_seconds: float = 5.0
+    unread_bytes: int = 1 << 30
+    unread_seconds: float = 30.0
+    half_bytes: int = 1 << 30
+    half_seconds: float = 60.0
+    silent_seconds: float = 3.0
+    max_questions: int = 16
+
+
+def is_remote(client: bytes) -> bool:
+    """Whether a client talks to us from another machine; `door` gives out these names."""
+    return client.startswith(REMOTE)

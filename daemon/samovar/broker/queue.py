@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 
 from samovar.broker.job import Job
 from samovar_link.messages import BATCH, PRIORITIES
 
 
 class JobQueue:
-    def __init__(self) -> None:
+    """has_to_wait : whether nothing of a client is to be run just now"""
+
+    def __init__(self, has_to_wait: Callable[[bytes], bool] = lambda client: False) -> None:
+        self._has_to_wait = has_to_wait
         self._lines: dict[str, OrderedDict[bytes, deque[Job]]] = {priority: OrderedDict() for priority in PRIORITIES}
         self._first: deque[Job] = deque()
 
@@ -34,6 +38,8 @@ class JobQueue:
             if ahead and priority == BATCH:
                 continue
             for client, jobs in line.items():
+                if self._has_to_wait(client):
+                    continue
                 job = jobs.popleft()
                 del line[client]
                 if jobs:

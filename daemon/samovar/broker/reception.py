@@ -11,23 +11,31 @@ from collections.abc import Callable, Mapping, Sequence
 from samovar.broker.intake import Offer
 from samovar.broker.job import Clock, Frame
 from samovar.broker.lease import Client, Leases
-from samovar.broker.port import Identity
+from samovar.broker.port import Identity, is_remote
 from samovar_link import codec
 from samovar_link.codec import UnknownKind
 from samovar_link.errors import BadRequest, ProtocolError
-from samovar_link.messages import PROTOCOL, Failed, Hello, Message, Ping, Pong, Refused
+from samovar_link.messages import PROTOCOL, Failed, Hello, Message, Ping, Pong, Refused, Stop, Train
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Client, Message, Sequence[Frame]], None]
 
 
+LOCAL_ONLY = (Stop, Train)
+"""What a program on another machine may not ask for: the daemon's end, and what this machine's user put down."""
+_MAX_LOGGED = 1000
+
+
 class Reception:
-    """handlers : who takes which kind of message; has_job : whether a job is known, and so must not be failed here"""
+    """handlers : who takes which kind of message; has_job : whether a job is known, and so must not be failed here
+
+    max_header_bytes : of frame 0; it bounds how long decoding holds up everybody else
+    """
 
     def __init__(
         self, offer: Offer, identity: Identity, leases: Leases, send: Callable[[bytes, Message], None], clock: Clock,
-        handlers: Mapping[type[Message], Handler], has_job: Callable[[str], bool],
+        handlers: Mapping[type[Message], Handler], has_job: Callable[[str], bool], max_header_bytes: int,
     ) -> None:  # fmt: skip
         self._offer = offer
         self._identity = identity
@@ -36,16 +44,22 @@ class Reception:
         self._clock = clock
         self._handlers = handlers
         self._has_job = has_job
+        self._max_header_bytes = max_header_bytes
+        self._garbled: set[bytes] = set()
 
     def receive(self, client: bytes, header: bytes, frames: Sequence[Frame]) -> None:
         """One message of a client, as it came."""
         known = self._leases.renew(client, self._clock())
+        if len(header) > self._max_header_bytes:
+            error = BadRequest.field("frame 0", f"{len(header)} bytes", f"at most {self._max_header_bytes} bytes")
+            self._send(client, Refused(_kind(header), error.code, error.message, "pixels travel in frames of their own"))
+            return
         try:
             message = codec.decode(header)
         except UnknownKind as error:
             self._send(client, Refused(error.kind, BadRequest.code, str(error), "update the daemon"))
         except ProtocolError as error:  # a ROUTER cannot hang up on one peer, so it is not listened to
-            log.warning("a client sent what is no message: %s", error)
+            self._log_garbled(client, error)
         except BadRequest as error:
             self._refuse_badly_built(client, header, error)
         else:
@@ -59,10 +73,18 @@ class Reception:
             self._send(id, Pong(message.nonce))
         elif known is None:
             self._send(id, Refused(kind, BadRequest.code, f"{kind} came before Hello", "say Hello first"))
+        elif isinstance(message, LOCAL_ONLY) and is_remote(id):
+            fact = f"{kind} is not allowed from another machine"
+            self._send(id, Refused(kind, BadRequest.code, fact, "run it on the machine where the daemon runs"))
         elif (handler := self._handlers.get(type(message))) is not None:
             handler(known, message, frames)
         elif not isinstance(message, Pong):
             self._send(id, Refused(kind, BadRequest.code, f"{kind} goes from daemon to client"))
+
+    def _log_garbled(self, client: bytes, error: ProtocolError) -> None:
+        if client not in self._garbled and len(self._garbled) < _MAX_LOGGED:
+            self._garbled.add(client)
+            log.warning("a client sent what is no message: %s (what else it sends of that kind is not logged)", error)
 
     def _greet(self, id: bytes, hello: Hello) -> None:
         if hello.protocol != PROTOCOL:
@@ -81,3 +103,10 @@ class Reception:
             self._send(client, Failed(job, error.code, error.message, error.hint))
         else:
             self._send(client, Refused(kind, error.code, error.message, error.hint))
+
+
+def _kind(header: bytes) -> str:
+    """What a message says it is, from its first bytes alone: msgpack's array of two, then a short text."""
+    if len(header) < 2 or header[0] != 0x92 or header[1] >> 5 != 0b101:
+        return ""
+    return header[2 : 2 + (header[1] & 0x1F)].decode(errors="replace")

@@ -11,15 +11,17 @@ import logging
 import os
 import secrets
 import signal
+import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from samovar import __version__, card, operation
-from samovar.broker.door import Door, PortTaken, socket_path
+from samovar import __version__, card, keys, operation
+from samovar.broker.address import Address
+from samovar.broker.door import Door, Keys, PortTaken, socket_path
 from samovar.broker.heap import Heap
 from samovar.broker.intake import Offer
 from samovar.broker.loop import Loop
@@ -41,6 +43,7 @@ def serve(
     idle_seconds: float = 600.0,
     ready: Callable[[ConnectionFile], None] | None = None,
     worker_command: tuple[str, ...] = COMMAND,
+    listen: Sequence[Address] = (),
 ) -> int:
     """Run the daemon until it is told to stop; the exit code.
 
@@ -48,16 +51,19 @@ def serve(
     home : folder of connection file, lock and log; None is the user's own
     idle_seconds : how long a worker without work and without a model lives
     ready : called once clients can connect
+    listen : addresses beside the local ones; those with keys stand in no connection file
     """
     home = home or discovery.home()
     if sys.platform != "win32":
         os.umask(0o077)  # log and sockets are for this user, whatever the shell had set
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if fault := _fault_of(home):
+            return _give_up(fault)
         with held(home / NAME), _logging(home):
             try:
-                return _serve(port, home, idle_seconds, ready, worker_command)
-            except PortTaken as error:
+                return _serve(port, home, idle_seconds, ready, worker_command, listen)
+            except (PortTaken, DaemonUnavailable) as error:
                 return _give_up(str(error))
             except Exception:
                 log.exception("the daemon ends because of an error")
@@ -74,19 +80,25 @@ def _serve(
     idle_seconds: float,
     ready: Callable[[ConnectionFile], None] | None,
     worker_command: tuple[str, ...],
+    listen: Sequence[Address],
 ) -> int:
     heap = Heap()  # before libzmq has its threads
     token = secrets.token_hex(32)
     offer = Offer(operation.discover(), card.discover())
-    door = Door(token, offer.limits, socket_path(home), port)
-    identity = Identity(__version__, os.getpid(), door.endpoints, str(log_path(home)))
-    loop = Loop(heap, door, offer, identity, Bounds(idle_seconds=idle_seconds), worker_command)
+    bounds = Bounds(idle_seconds=idle_seconds)
+    opened = Keys(keys.own(keys.SERVER, home), keys.AllowList(home)) if any(each.curve for each in listen) else None
+    door = Door(token, offer.limits, socket_path(home), port, listen=listen, keys=opened, bounds=bounds)
+    everywhere = door.endpoints + door.remote_endpoints
+    identity = Identity(__version__, os.getpid(), everywhere, str(log_path(home)))
+    loop = Loop(heap, door, offer, identity, bounds, worker_command)
     file = ConnectionFile(os.getpid(), token, door.endpoints, version=__version__)
     path = home / discovery.FILE_NAME
     with _signals(loop):
         try:
             file.write(path)
-            log.info("samovar %s serves, pid %d, at %s", __version__, os.getpid(), ", ".join(door.endpoints))
+            log.info("samovar %s serves, pid %d, at %s", __version__, os.getpid(), ", ".join(everywhere))
+            if opened is not None:
+                log.info("other machines need its public key %s; allowed: %d", opened.own.public, len(door.gate.keys()))
             if ready is not None:
                 ready(file)
             loop.run()
@@ -99,6 +111,18 @@ def _serve(
 
 def log_path(home: Path) -> Path:
     return home / "log" / "samovar.log"
+
+
+def _fault_of(home: Path) -> str:
+    """Why the daemon does not live in this folder; "" if it does. What others could write in is closed to them."""
+    if sys.platform == "win32":
+        return ""
+    status = home.stat()
+    if status.st_uid != os.geteuid():
+        return f"Samovar's folder {home} belongs to another user (number {status.st_uid}); choose another: SAMOVAR_HOME"
+    if status.st_mode & 0o022:
+        home.chmod(stat.S_IMODE(status.st_mode) & ~0o022)
+    return ""
 
 
 def _give_up(reason: str) -> int:
@@ -146,6 +170,10 @@ def _logging(home: Path) -> Iterator[None]:
     """Log to a file that is rotated, and to stderr."""
     path = log_path(home)
     path.parent.mkdir(exist_ok=True, mode=0o700)
+    if sys.platform != "win32":  # what an earlier version or a shell made, too
+        path.parent.chmod(0o700)
+        for each in path.parent.glob(f"{path.name}*"):
+            each.chmod(0o600)
     handlers: list[logging.Handler] = [
         RotatingFileHandler(path, maxBytes=4 << 20, backupCount=3, encoding="utf-8"),
         logging.StreamHandler(),

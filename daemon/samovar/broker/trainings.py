@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from samovar.broker.intake import check_job_id
+from samovar.broker.intake import check_training_id
 from samovar.broker.job import Clock
 from samovar.broker.lease import Client, Leases
 from samovar.broker.port import Errand, Errands
@@ -61,7 +61,7 @@ class Trainings:
 
     def train(self, client: Client, job: str) -> None:
         try:
-            check_job_id(job)
+            check_training_id(job)
             if self._training is not None and self._training.job != job:
                 raise Busy("another training is under way", "wait for it, or end it: samovar jobs tells its name")
         except RemoteError as error:

@@ -15,23 +15,28 @@ from collections.abc import Callable, Sequence
 from samovar.broker.intake import Offer
 from samovar.broker.lease import Client
 from samovar.broker.port import Worker
-from samovar_link.errors import RemoteError, WorkerCrashed
+from samovar_link.errors import Busy, RemoteError, WorkerCrashed
 from samovar_link.messages import LoadedModel, Message, Refused, Unload, Unloaded, Warm, Warmed
 
 log = logging.getLogger(__name__)
 
 
 class Warmth:
-    """send : to a client; is_gone : whether a client's lease has lapsed; held : the models in memory"""
+    """send : to a client; is_gone : whether a client's lease has lapsed; held : the models in memory
+
+    max_questions : `Unload`s of one client that may await the worker's answer
+    """
 
     def __init__(
-        self, offer: Offer, worker: Worker, send: Callable[[bytes, Message], None], is_gone: Callable[[bytes], bool]
-    ) -> None:
+        self, offer: Offer, worker: Worker, send: Callable[[bytes, Message], None], is_gone: Callable[[bytes], bool],
+        max_questions: int,
+    ) -> None:  # fmt: skip
         self.held: tuple[LoadedModel, ...] = ()
         self._offer = offer
         self._worker = worker
         self._send = send
         self._is_gone = is_gone
+        self._max_questions = max_questions
         self._waiting: OrderedDict[bytes, Warm] = OrderedDict()
         self._warming: bytes | None = None
         self._unloading: deque[bytes] = deque()
@@ -50,6 +55,8 @@ class Warmth:
     def unload(self, client: Client, unload: Unload, *, job_runs: bool) -> None:
         try:
             self._offer.check_model(unload.model)
+            if self._unloading.count(client.id) >= self._max_questions:
+                raise Busy(f"{self._max_questions} Unloads of this client are not answered yet", "wait for those")
         except RemoteError as error:
             self._send(client.id, Refused("Unload", error.code, error.message, error.hint))
             return

@@ -42,19 +42,36 @@ _WINDOWS_FLAGS = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(su
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="TCP port on 127.0.0.1; 0: any free."
 )
+@click.option(
+    "--listen",
+    multiple=True,
+    metavar="tcp://HOST:PORT",
+    help="One more address to listen at; other machines need --curve.",
+)
+@click.option(
+    "--curve", is_flag=True, help="Encrypt what comes by --listen, and let in only keys on the list: samovar keys."
+)
 @click.option("--let-go", is_flag=True, hidden=True, help="Used by --detach: drop the terminal once ready.")
-def serve(detach: bool, port: int, let_go: bool) -> None:
+def serve(detach: bool, port: int, listen: tuple[str, ...], curve: bool, let_go: bool) -> None:
     """Run the daemon. Editors and commands start it by themselves, so this is seldom needed."""
-    if detach:
-        click.echo(_start_detached(port))
-        return
     from samovar import broker
+    from samovar.broker.address import BadAddress, parse
 
-    code = broker.serve(port=port, ready=_let_go if let_go else None)
+    if curve and not listen:
+        raise click.UsageError("--curve is for an address of --listen, and there is none")
+    try:
+        addresses = [parse(each, curve=curve) for each in listen]
+    except BadAddress as error:
+        raise click.UsageError(str(error)) from error
+    if detach:
+        more = [word for each in listen for word in ("--listen", each)] + (["--curve"] if curve else [])
+        click.echo(_start_detached(port, more))
+        return
+    code = broker.serve(port=port, ready=_let_go if let_go else None, listen=addresses)
     click.get_current_context().exit(code)
 
 
-def _start_detached(port: int) -> str:
+def _start_detached(port: int, more: Sequence[str]) -> str:
     """Start the daemon in its own session and return its first words. Raises DaemonUnavailable with its last ones."""
     home = discovery.home().absolute()
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -62,7 +79,7 @@ def _start_detached(port: int) -> str:
     if "SAMOVAR_HOME" in environment:
         environment["SAMOVAR_HOME"] = str(home)  # it may be relative, and the daemon works in another folder
     child = subprocess.Popen(
-        [sys.executable, "-m", "samovar", "serve", "--let-go", "--port", str(port)],
+        [sys.executable, "-m", "samovar", "serve", "--let-go", "--port", str(port), *more],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=home, env=environment,
         start_new_session=True, creationflags=_WINDOWS_FLAGS,
     )  # fmt: skip

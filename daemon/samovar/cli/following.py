@@ -18,7 +18,7 @@ import click
 import samovar
 from samovar.weights import store
 from samovar_link import connect_or_start, discovery
-from samovar_link.errors import RemoteError, remote_error
+from samovar_link.errors import BadRequest, RemoteError, remote_error
 from samovar_link.messages import Cancelled, Done, Progress, Refused, Train
 
 from .progress import duration
@@ -34,9 +34,14 @@ def _paper(job: str) -> Path:
 
 def given(job: str) -> list[str]:
     """The words of a training. Raises ClickException if there are none."""
+    from samovar.broker.intake import check_training_id
+
     try:
+        check_training_id(job)  # it names a file
         found: list[str] = json.loads(_paper(job).read_text(encoding="utf-8"))
         return found
+    except BadRequest as error:
+        raise click.ClickException(str(error)) from error
     except (OSError, ValueError) as error:
         raise click.ClickException(
             f"{_paper(job)} cannot be read ({error}); give the training's command again"

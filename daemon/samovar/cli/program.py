@@ -28,6 +28,7 @@ COMMANDS = {
     "unload": "samovar.cli.daemon",
     "logs": "samovar.cli.daemon",
     "models": "samovar.cli.models",
+    "keys": "samovar.cli.keys",
     "install": "samovar.cli.setup",
     "doctor": "samovar.cli.setup",
     "train": "samovar.cli.train",

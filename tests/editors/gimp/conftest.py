@@ -44,7 +44,7 @@ def gimp(shared_console: RemoteGimp) -> RemoteGimp:
 @pytest.fixture
 def linked(gimp: RemoteGimp, shared_daemon: Any, monkeypatch: pytest.MonkeyPatch) -> RemoteGimp:
     """A GIMP whose plug-in finds the daemon, as does this process."""
-    gimp.connection_file.write_bytes(shared_daemon.connection_file.read_bytes())
+    gimp.show_daemon(shared_daemon.connection_file.read_bytes())
     monkeypatch.setenv("SAMOVAR_CONNECTION_FILE", str(shared_daemon.connection_file))
     return gimp
 
@@ -59,6 +59,6 @@ def shared_desk(make_gimp: Callable[..., RemoteGimp], display: str) -> Desk:
 def desk(shared_desk: Desk, shared_daemon: Any, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A GIMP with a window whose plug-in finds the daemon, as does this process."""
     shared_desk.settle()
-    shared_desk.gimp.connection_file.write_bytes(shared_daemon.connection_file.read_bytes())
+    shared_desk.gimp.show_daemon(shared_daemon.connection_file.read_bytes())
     monkeypatch.setenv("SAMOVAR_CONNECTION_FILE", str(shared_daemon.connection_file))
     return shared_desk

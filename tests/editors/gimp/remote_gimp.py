@@ -91,6 +91,11 @@ class RemoteGimp:
         """Where the plug-in looks for a daemon. A test puts the file of its daemon there."""
         return self.folder / "connection.json"
 
+    def show_daemon(self, content: bytes) -> None:
+        """Put a connection file there, for this user alone: another is not used."""
+        self.connection_file.touch(mode=0o600)
+        self.connection_file.write_bytes(content)
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
             raise AttributeError(name)

@@ -30,7 +30,7 @@ def main(out: Path) -> None:
         os.environ["SAMOVAR_HOME"] = home
         connect_or_start("screenshot", "", [sys.executable, "-m", "samovar"]).close()
         gimp = RemoteGimp(prepare(expose=False), root, ["gimp", "-n", "--no-splash"], display)
-        gimp.connection_file.write_bytes((Path(home) / "connection.json").read_bytes())
+        gimp.show_daemon((Path(home) / "connection.json").read_bytes())
         try:
             _pose(gimp, Screen(display), out)
         finally:

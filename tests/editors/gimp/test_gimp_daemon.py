@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.editor, pytest.mark.alone, pytest.mark.slow]
 def linked(daemon: Any, gimp: RemoteGimp, monkeypatch: pytest.MonkeyPatch) -> RemoteGimp:
     """A GIMP whose plug-in finds the daemon, as does `daemon_jobs` here."""
     monkeypatch.setenv("SAMOVAR_CONNECTION_FILE", str(daemon.connection_file))
-    gimp.connection_file.write_bytes(daemon.connection_file.read_bytes())
+    gimp.show_daemon(daemon.connection_file.read_bytes())
     return gimp
 
 
@@ -47,7 +47,7 @@ def test_without_a_daemon_and_no_way_to_start_one_there_is_a_sentence_within_two
 
 
 def test_a_daemon_that_ended_is_told_apart_from_a_job_that_failed(gimp: RemoteGimp, daemon: Any) -> None:
-    gimp.connection_file.write_bytes(daemon.connection_file.read_bytes())
+    gimp.show_daemon(daemon.connection_file.read_bytes())
     os.kill(daemon.pid, signal.SIGKILL)  # leaves its connection file behind
     daemon.process.wait(5)
     image, layer, before = picture(gimp)
@@ -71,7 +71,7 @@ def test_the_plug_in_starts_the_daemon_by_the_command_that_the_installation_left
         gimp.begin("samovar", "identity", image, [layer])
         wait_for(lambda: bell.exists() and bell.read_text(), 10, "the plug-in's call of the command")
         assert bell.read_text() == "serve\n"
-        gimp.connection_file.write_bytes(start_daemon().connection_file.read_bytes())
+        gimp.show_daemon(start_daemon().connection_file.read_bytes())
         bell.unlink()
         status, message, _ = gimp.end()
     finally:

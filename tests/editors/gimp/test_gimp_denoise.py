@@ -205,7 +205,7 @@ def test_cancel_in_a_job_of_4096_squared_leaves_the_saved_image_as_it_was(
 ) -> None:
     """The status bar's Cancel kills the plug-in; so does this."""
     monkeypatch.setenv("SAMOVAR_CONNECTION_FILE", str(daemon.connection_file))
-    gimp.connection_file.write_bytes(daemon.connection_file.read_bytes())
+    gimp.show_daemon(daemon.connection_file.read_bytes())
     image = gimp.image(4096, 4096)
     gimp.layer(image, "RGB_IMAGE", 40, 30, name="below")
     layer = gimp.layer(image, "RGB_IMAGE", 4096, 4096)

@@ -211,7 +211,7 @@ def test_a_daemon_killed_in_the_middle_leaves_nothing_and_gives_one_sentence_wit
     desk: Desk, daemon: Any, artifacts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gimp = desk.gimp
-    gimp.connection_file.write_bytes(daemon.connection_file.read_bytes())
+    gimp.show_daemon(daemon.connection_file.read_bytes())
     monkeypatch.setenv("SAMOVAR_CONNECTION_FILE", str(daemon.connection_file))
     image, layer, _ = blocks(desk, 560, 330)
     before = desk.everything(image)

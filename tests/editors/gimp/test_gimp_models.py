@@ -37,7 +37,7 @@ def fetching_desk(
     folder = prepare(expose=False)
     distant.declare(folder / "profile" / "plug-ins" / "samovar_gimp" / "operations.json")
     gimp = make_gimp(["gimp", "-n", "--no-splash", "-f"], display, folder)
-    gimp.connection_file.write_bytes(daemon.connection_file.read_bytes())
+    gimp.show_daemon(daemon.connection_file.read_bytes())
     monkeypatch.setenv("SAMOVAR_CONNECTION_FILE", str(daemon.connection_file))
     yield Desk(gimp, Screen(display))
     gimp.close()
@@ -119,7 +119,7 @@ def test_a_file_of_the_users_own_is_added_used_and_removed(
     assert f"own/{name}" in (profile / "plug-ins/samovar_gimp/operations.json").read_text()
 
     gimp = make_gimp(["gimp-console", "-n", "-i"], "", folder)
-    gimp.connection_file.write_bytes(daemon.connection_file.read_bytes())
+    gimp.show_daemon(daemon.connection_file.read_bytes())
     monkeypatch.setenv("SAMOVAR_CONNECTION_FILE", str(daemon.connection_file))
     pixels = noise(40 * 30 * 3)
     image = gimp.image(40, 30)
@@ -153,7 +153,7 @@ def test_the_zip_works_in_a_gimp_that_has_never_been_started(
     subprocess.run(["unzip", "-q", str(made), "-d", str(plugins)], check=True)  # keeps what may be executed
     assert zipfile.is_zipfile(made) and {each.name for each in plugins.iterdir()} == {"samovar_gimp"}
     gimp = make_gimp(["gimp-console", "-n", "-i"], "", folder)
-    gimp.connection_file.write_bytes(shared_daemon.connection_file.read_bytes())
+    gimp.show_daemon(shared_daemon.connection_file.read_bytes())
     monkeypatch.setenv("SAMOVAR_CONNECTION_FILE", str(shared_daemon.connection_file))
     image = gimp.image(20, 10)
     layer = gimp.layer(image, "RGB_IMAGE", 20, 10, 0, 0, noise(600).hex(), "R'G'B' u8")

@@ -116,7 +116,7 @@ def test_cancel_in_the_dialog_sends_nothing(desk: Desk) -> None:
 def test_what_a_run_would_use_is_loaded_while_the_dialog_is_open(
     desk: Desk, daemon: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.gimp.connection_file.write_bytes(daemon.connection_file.read_bytes())
+    desk.gimp.show_daemon(daemon.connection_file.read_bytes())
     monkeypatch.setenv("SAMOVAR_CONNECTION_FILE", str(daemon.connection_file))
     image, layer = desk.picture(20, 20)
     before = desk.everything(image)
@@ -145,5 +145,5 @@ def test_a_sentence_is_shown_when_there_is_no_daemon(desk: Desk, artifacts: Path
         desk.screen.picture(artifacts / "gimp-no-daemon.png")
         desk.screen.press(message, "Return")
     finally:
-        desk.gimp.connection_file.write_bytes(found)
+        desk.gimp.show_daemon(found)
     assert desk.everything(image) == before

@@ -35,6 +35,7 @@ def reach() -> Callable[[Krita, Any], dict[str, str]]:
         if krita.root is not None:
             fields["endpoints"] = [each for each in fields["endpoints"] if each.startswith("tcp://")]
         file = krita.folder / "connection.json"
+        file.touch(mode=0o600)  # one that others may read is not used
         file.write_text(json.dumps(fields))
         return {"SAMOVAR_HOME": str(krita.folder / "samovar"), "SAMOVAR_CONNECTION_FILE": str(file)}
 

@@ -82,7 +82,9 @@ def check_images(images: dict[str, Raster], frame_sizes: Sequence[int], limits: 
         _check_raster(role, raster, limits)
         if not 0 <= raster.frame < len(frame_sizes):
             raise BadRequest.field(f"images[{role}].frame", raster.frame, f"0..{len(frame_sizes) - 1}")
-        if frame_sizes[raster.frame] != raster.size_bytes:
+        if raster.packed:
+            _check_packed(role, raster, frame_sizes[raster.frame])
+        elif frame_sizes[raster.frame] != raster.size_bytes:
             raise BadRequest(
                 f"images[{role}]: {raster.width}x{raster.height}, {raster.channels} channels of {raster.dtype} need "
                 f"{raster.size_bytes} bytes, but its frame has {frame_sizes[raster.frame]}"
@@ -90,6 +92,16 @@ def check_images(images: dict[str, Raster], frame_sizes: Sequence[int], limits: 
         used.add(raster.frame)
     if len(used) != len(frame_sizes):
         raise BadRequest.field("frames", len(frame_sizes), f"{len(used)}, one for each image")
+
+
+def _check_packed(role: str, raster: Raster, size_bytes: int) -> None:
+    if raster.packed not in messages.PACKINGS:
+        raise BadRequest.field(f"images[{role}].packed", raster.packed, f"nothing, {', '.join(messages.PACKINGS)}")
+    if not 0 < size_bytes < raster.size_bytes:
+        raise BadRequest(
+            f"images[{role}]: its packed frame has {size_bytes} bytes; allowed: fewer than the {raster.size_bytes} "
+            "that are in it"
+        )
 
 
 def _check_raster(role: str, raster: Raster, limits: Limits) -> None:

@@ -27,6 +27,8 @@ DTYPE_BYTES = {"u8": 1, "u16": 2, "f16": 2, "f32": 4}
 
 CHANNEL_NAMES = {1: "gray", 2: "gray+alpha", 3: "rgb", 4: "rgb+alpha"}
 ORDERS = ("rgba", "bgra")
+PACKINGS = ("zstd",)
+"""How a frame may be packed: as one Zstandard frame, which says how much is in it."""
 BATCH = "batch"
 PRIORITIES = ("interactive", BATCH)
 
@@ -57,7 +59,8 @@ class Raster(_Record):
     Straight (unassociated) alpha, last. sRGB-encoded, 0..255, 0..65535 or nominally 0..1. `order` "bgra" swaps
     the first and third channel of colour rasters; of gray ones it says how colours are to come that are made of them.
     `x`, `y` place the raster in the editor's image, in pixels, and come back scaled with the result. `frame` indexes
-    the message's pixel frames.
+    the message's pixel frames. `packed` is one of `PACKINGS` if the frame is made smaller for the way between two
+    daemons, "" if it is as described here.
     """
 
     height: int
@@ -68,6 +71,7 @@ class Raster(_Record):
     x: int = 0
     y: int = 0
     frame: int = 0
+    packed: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -220,6 +224,7 @@ class Welcome(_Record):
     operations: tuple[OperationInfo, ...] = ()
     models: tuple[ModelInfo, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    packings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -246,6 +251,9 @@ class Run(_Record):
 
     A client that falls silent loses its jobs. With `keep_result` the job goes on without it, and its end is kept for
     `Attach`: some ten minutes, until newer results need the room, or until the client lets go of it with `Cancel`.
+
+    Another daemon as the client says in `packs` how many bytes a second the link carries (0: nothing is to be packed):
+    where it is then here sooner, a result comes packed.
     """
 
     job: str
@@ -261,6 +269,7 @@ class Run(_Record):
     seed: int = 0
     stream: bool = False
     keep_result: bool = False
+    packs: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)

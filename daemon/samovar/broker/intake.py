@@ -12,7 +12,7 @@ from samovar.card import Catalogue
 from samovar.operation import Registry
 from samovar_link import codec
 from samovar_link.errors import BadRequest
-from samovar_link.messages import PRIORITIES, Limits, OperationInfo, Rectangle, Run, Warm, Welcome
+from samovar_link.messages import PACKINGS, PRIORITIES, Limits, OperationInfo, Rectangle, Run, Warm, Welcome
 
 _MAX_JOB_ID = 64
 _MAX_KEEP_ALIVE_SECONDS = 366 * 86400.0
@@ -29,7 +29,7 @@ class Offer:
     def welcome(self, version: str, pid: int) -> Welcome:
         infos: tuple[OperationInfo, ...] = tuple(operation.info() for operation in self.registry)
         models = tuple(card.info() for card in self.catalogue)
-        return Welcome(version=version, pid=pid, operations=infos, models=models, limits=self.limits)
+        return Welcome(version=version, pid=pid, operations=infos, models=models, limits=self.limits, packings=PACKINGS)
 
     def check(self, run: Run, frame_sizes: Sequence[int]) -> None:
         """Raises BadRequest, naming field, value and what is allowed."""

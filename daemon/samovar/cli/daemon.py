@@ -18,7 +18,7 @@ import samovar
 from samovar import lock
 from samovar_link import connect, discovery
 from samovar_link.discovery import ConnectionFile
-from samovar_link.errors import DaemonUnavailable, remote_error
+from samovar_link.errors import BadRequest, DaemonUnavailable, remote_error
 from samovar_link.messages import Message, Refused, Status, StatusReport, Stop, Stopping, Unload, Unloaded
 
 from .program import say
@@ -51,23 +51,43 @@ _WINDOWS_FLAGS = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(su
 @click.option(
     "--curve", is_flag=True, help="Encrypt what comes by --listen, and let in only keys on the list: samovar keys."
 )
+@click.option(
+    "--upstream",
+    metavar="tcp://HOST:PORT",
+    default="",
+    envvar="SAMOVAR_UPSTREAM",
+    help="Have jobs done by the Samovar of another machine, which listens there with --curve.",
+)
+@click.option(
+    "--server-key",
+    metavar="KEY",
+    default="",
+    envvar="SAMOVAR_SERVER_KEY",
+    help="The server key that `samovar keys` prints on that machine.",
+)
 @click.option("--let-go", is_flag=True, hidden=True, help="Used by --detach: drop the terminal once ready.")
-def serve(detach: bool, port: int, listen: tuple[str, ...], curve: bool, let_go: bool) -> None:
+def serve(
+    detach: bool, port: int, listen: tuple[str, ...], curve: bool, upstream: str, server_key: str, let_go: bool
+) -> None:
     """Run the daemon. Editors and commands start it by themselves, so this is seldom needed."""
     from samovar import broker
     from samovar.broker.address import BadAddress, parse
+    from samovar.broker.worker_process import COMMAND
+    from samovar.upstream import command
 
     if curve and not listen:
         raise click.UsageError("--curve is for an address of --listen, and there is none")
     try:
         addresses = [parse(each, curve=curve) for each in listen]
-    except BadAddress as error:
+        worker = command(upstream, server_key) if upstream else COMMAND
+    except (BadAddress, BadRequest) as error:
         raise click.UsageError(str(error)) from error
     if detach:
         more = [word for each in listen for word in ("--listen", each)] + (["--curve"] if curve else [])
+        more += ["--upstream", upstream, "--server-key", server_key] if upstream else []
         click.echo(_start_detached(port, more))
         return
-    code = broker.serve(port=port, ready=_let_go if let_go else None, listen=addresses)
+    code = broker.serve(port=port, ready=_let_go if let_go else None, listen=addresses, worker_command=worker)
     click.get_current_context().exit(code)
 
 

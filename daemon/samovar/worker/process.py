@@ -17,7 +17,6 @@ import logging
 import os
 import queue
 import signal
-import socket
 import sys
 import threading
 import time
@@ -25,6 +24,8 @@ from collections.abc import Sequence
 
 from samovar import card, operation, runtimes
 from samovar.channel import Channel, Held, Ready
+from samovar.child import die_with_the_broker, open_channel
+from samovar.packing import Packer, opened
 from samovar.segment import Block, SegmentPool
 from samovar.worker import checkpoints
 from samovar.worker.engine import Engine
@@ -131,17 +132,21 @@ class Worker:
     def _run(self, run: Run, inputs: list[Block]) -> None:
         memory, cancelled = Memory(self._pool, inputs), self._inbox.cancelled(run.job)
         enough = self._inbox.enough(run.job).is_set
-        report = functools.partial(self._report, memory)
-        job = Job(run, report, lambda: self._is_cancelled(job, cancelled), memory.allocate, enough=enough)
+        packer = Packer(run.packs) if run.packs > 0 else None
+        report = functools.partial(self._report, memory, packer)
         began = time.monotonic()
         waited_seconds = began - self._inbox.came(run.job)
         try:
-            result = self._engine.execute(run, [block.view for block in inputs], job)
+            images, views = opened(run.images, [block.view for block in inputs], memory.allocate)
+            run = dataclasses.replace(run, images=images)
+            job = Job(run, report, lambda: self._is_cancelled(job, cancelled), memory.allocate, enough=enough)
+            result = self._engine.execute(run, views, job)
             result = _with_queue(result, waited_seconds + job.paused_seconds)
-            blocks = [memory.block_of(frame) for frame in result.frames]
             _check_result(result)
+            images, frames = packer.closed(result.images, result.frames) if packer else (result.images, result.frames)
+            blocks = [memory.block_of(frame) for frame in frames]
             self._tell_held()  # first, so that who unloads at once is told what went
-            self._channel.send(Done(run.job, result.images, result.report), blocks)
+            self._channel.send(Done(run.job, images, result.report), blocks)
             _log_done(run, result, time.monotonic() - began)
         except JobCancelled:
             log.info("job %s cancelled after %.2f s", run.job, time.monotonic() - began)
@@ -156,8 +161,15 @@ class Worker:
             self._inbox.forget(run.job, cancelled)
             memory.release()
 
-    def _report(self, memory: Memory, progress: Progress, pixels: Sequence[memoryview]) -> None:
-        blocks = [memory.give_away(view) for view in pixels]
+    def _report(self, memory: Memory, packer: Packer | None, progress: Progress, pixels: Sequence[memoryview]) -> None:
+        frames = list(pixels)
+        if packer is not None:
+            images, frames = packer.closed(progress.images, pixels)
+            progress = dataclasses.replace(progress, images=images)
+        blocks = [memory.give_away(frame) for frame in frames]
+        for view, frame in zip(pixels, frames, strict=True):
+            if frame is not view:
+                memory.give_away(view).release()
         self._channel.send(progress, blocks)
         for block in blocks:
             block.release()
@@ -201,27 +213,8 @@ def _log_done(run: Run, result: Result, seconds: float) -> None:
     log.info("%s", " ".join(filter(None, words)))
 
 
-def _die_with_the_broker(broker_pid: int) -> None:
-    """Linux ends us when the broker dies; elsewhere the end of the channel does, unless a kernel holds the GIL."""
-    if sys.platform != "linux":
-        return
-    import ctypes
-
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != broker_pid:  # it died before the line above
-        os._exit(0)
-
-
-def _open_channel(descriptor: str) -> socket.socket:
-    """Our end of the channel, as the broker handed it over."""
-    if sys.platform == "win32":
-        return socket.fromshare(sys.stdin.buffer.read())
-    return socket.socket(fileno=int(descriptor))
-
-
 def main(descriptor: str, broker_pid: int) -> None:
-    _die_with_the_broker(broker_pid)
+    die_with_the_broker(broker_pid)
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the broker decides
@@ -229,7 +222,7 @@ def main(descriptor: str, broker_pid: int) -> None:
     level = os.environ.get("SAMOVAR_LOG", "INFO").upper()
     logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
     pool = SegmentPool(1, time.monotonic)
-    channel = Channel(_open_channel(descriptor), pool)
+    channel = Channel(open_channel(descriptor), pool)
     inbox = Inbox(channel)
     home = discovery.home()
     checkpoints.sweep(home / checkpoints.FOLDER)

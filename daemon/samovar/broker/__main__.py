@@ -5,15 +5,20 @@ import sys
 
 from samovar.broker import serve
 from samovar.broker.address import BadAddress, parse
+from samovar.broker.worker_process import COMMAND
+from samovar.upstream import command
 
 parser = argparse.ArgumentParser(prog="python -m samovar.broker")
 parser.add_argument("--port", type=int, default=0)
 parser.add_argument("--idle-seconds", type=float, default=600.0)
 parser.add_argument("--listen", action="append", default=[])
 parser.add_argument("--curve", action="store_true")
+parser.add_argument("--upstream", default="")
+parser.add_argument("--server-key", default="")
 options = parser.parse_args()
 try:
     listen = [parse(each, curve=options.curve) for each in options.listen]
 except BadAddress as error:
     parser.error(str(error))
-sys.exit(serve(port=options.port, idle_seconds=options.idle_seconds, listen=listen))
+worker = command(options.upstream, options.server_key) if options.upstream else COMMAND
+sys.exit(serve(port=options.port, idle_seconds=options.idle_seconds, listen=listen, worker_command=worker))

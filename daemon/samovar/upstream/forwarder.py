@@ -81,6 +81,7 @@ class Forwarder:
         self._let_go: set[str] = set()
         """Jobs that are over here, and perhaps not there."""
         self._warming: Warm | None = None
+        self._warming_since = 0.0
         self._unloading: list[Unload] = []
         self._leaving: list[Block] = []
         self._asked = 0.0
@@ -107,8 +108,9 @@ class Forwarder:
             if self._link.up and message.job in self._jobs:
                 self._link.send(message)
         elif isinstance(message, Warm):
-            self._warming = message
-            self._link.send(message) if self._link.up else self._refuse_warm(self._unreachable())
+            self._warming, self._warming_since = message, time.monotonic()
+            if self._link.up:
+                self._link.send(message)
         elif isinstance(message, Unload):
             self._unloading.append(message)
             self._link.send(message) if self._link.up else self._unloaded(Unloaded())
@@ -128,6 +130,8 @@ class Forwarder:
         for job in self._let_go:
             self._link.send(Cancel(job))
         self._let_go.clear()
+        if self._warming is not None:
+            self._link.send(self._warming)
         for waiting in self._jobs.values():
             if waiting.sent:
                 self._link.send(Attach(waiting.run.job))
@@ -225,7 +229,7 @@ class Forwarder:
                 self._fail(name, self._unreachable())
             else:
                 self._channel.send(Progress(name, 0.0, WAITING))
-        if self._warming is not None:
+        if self._warming is not None and now - self._warming_since > FIRST_PATIENCE_SECONDS:
             self._refuse_warm(self._unreachable())
         while self._unloading:
             self._unloaded(Unloaded())

@@ -36,9 +36,13 @@ PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0)
 """Before the next attempt, one after another; the last one again and again."""
 _LARGEST_MESSAGE_BYTES = 1 << 35
 _LINGER_MS = 300
+_SILENT = "it does not answer"
 _KEYS_DIFFER = "it does not know this machine's key, or has another key itself: compare `samovar keys` on both"
-_FAILED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-_LOST = zmq.EVENT_DISCONNECTED | _FAILED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_CLOSED
+"""A daemon does not say which: it hangs up."""
+_LOST = (
+    zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class Link:
         self.address, self._keys = address, keys
         self.host = address.removeprefix("tcp://").rpartition(":")[0]
         self.welcome: Welcome | None = None
-        self.trouble = "it does not answer"
+        self.trouble = _SILENT
+        self._reached = False
         self.packer = Packer()
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
@@ -116,7 +121,7 @@ class Link:
         if self.up and now - self._heard > SILENT_SECONDS:
             self._lose("nothing came from it any more")
         elif not self.up and now - self._began > HANDSHAKE_SECONDS:
-            self._lose(self.trouble)
+            self._lose(self._why_not)
         elif self.up and now - self._pinged > PING_SECONDS:
             self._pinged = now
             self.send(Ping(secrets.randbits(31)))
@@ -138,9 +143,10 @@ class Link:
         socket.maxmsgsize = _LARGEST_MESSAGE_BYTES
         socket.handshake_ivl = round(HANDSHAKE_SECONDS * 1000)
         socket.heartbeat_ivl, socket.heartbeat_timeout = 2000, round(SILENT_SECONDS * 1000)
-        self._monitor = socket.get_monitor_socket(_LOST | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_CONNECT_RETRIED)
+        self._monitor = socket.get_monitor_socket(_LOST | zmq.EVENT_CONNECTED)
         self._began = self._heard = now
         self._attempts += 1
+        self._reached = False
         socket.connect(self.address)
         socket.send(codec.encode(Hello(client="samovar upstream", version=samovar.__version__)))
 
@@ -173,10 +179,15 @@ class Link:
     def _hear_events(self) -> None:
         while self._monitor is not None and self._monitor.poll(0):
             event = zmq.Event(recv_monitor_message(self._monitor)["event"])
-            if event & _FAILED:
-                self._lose(_KEYS_DIFFER)
+            if event == zmq.EVENT_CONNECTED:
+                self._reached = True
             elif event & _LOST:
-                self._lose("the connection was cut" if self.up else self.trouble)
+                self._lose("the connection was cut" if self.up else self._why_not)
+
+    @property
+    def _why_not(self) -> str:
+        """Why there is no Welcome."""
+        return _KEYS_DIFFER if self._reached else _SILENT
 
     def _note_sent(self) -> None:
         now = time.monotonic()

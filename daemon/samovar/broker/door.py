@@ -136,8 +136,9 @@ class Door:
 
     def attend(self, ready: dict[Any, int]) -> int:
         """See to handshakes and connections that are due. Returns how many strangers were hung up on."""
-        if self.gate.socket in ready:
-            self.gate.answer()
+        if self.gate.socket in ready and (peer := self.gate.answer()):
+            self.watch.hear()
+            self.watch.turn_away(peer, REMOTE.decode())
         if any(monitor in ready for monitor in self.watch.monitors):
             self.watch.hear()
         return self.watch.look_at_strangers() if self.watch.strangers else 0

@@ -52,7 +52,9 @@ class Reception:
         known = self._leases.renew(client, self._clock())
         if len(header) > self._max_header_bytes:
             error = BadRequest.field("frame 0", f"{len(header)} bytes", f"at most {self._max_header_bytes} bytes")
-            self._send(client, Refused(_kind(header), error.code, error.message, "pixels travel in frames of their own"))
+            self._send(
+                client, Refused(_kind(header), error.code, error.message, "pixels travel in frames of their own")
+            )
             return
         try:
             message = codec.decode(header)

@@ -123,7 +123,7 @@ class Dispatcher:
 
     # --- from clients -----------------------------------------------------------------------------------------------
 
-    def receive(self, client: bytes, header: bytes, frames: Sequence[Frame]) -> None:
+    def receive(self, client: bytes, header: bytes | memoryview, frames: Sequence[Frame]) -> None:
         """One message of a client, as it came."""
         self._reception.receive(client, header, frames)
 

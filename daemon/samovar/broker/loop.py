@@ -135,7 +135,7 @@ class Loop:
             if frames:
                 self._heap.used(sum(map(len, frames)), time.monotonic())
                 try:
-                    self._dispatcher.receive(client, frames[0].bytes, frames[1:])
+                    self._dispatcher.receive(client, frames[0].buffer, frames[1:])
                 except Exception:  # whatever a client can provoke must not end the daemon for the others
                     log.exception("a message could not be handled")
         self._next_tick = min(self._next_tick, time.monotonic() + _BUSY_TICK_SECONDS)

@@ -127,6 +127,10 @@ class Dispatcher:
         """One message of a client, as it came."""
         self._reception.receive(client, header, frames)
 
+    def hung_up(self, client: bytes) -> None:
+        """The connection of a client was ended from here: nothing more is computed for it."""
+        self._leases.end(client)
+
     def _accept(self, client: Client, run: Run, frames: Sequence[Frame]) -> None:
         pixels = Pixels(frames)
         try:

@@ -117,7 +117,8 @@ class Loop:
         self._slot.tick()
         self._pool.expire()
         self._heap.tick(time.monotonic())
-        self._door.tick(self._heap.in_use() - self._dispatcher.waiting_bytes)
+        for client in self._door.tick(self._heap.in_use() - self._dispatcher.waiting_bytes):
+            self._dispatcher.hung_up(client)
         often = self._dispatcher.busy or self._door.busy or self._slot.leaving
         self._next_tick = time.monotonic() + (_BUSY_TICK_SECONDS if often else _IDLE_TICK_SECONDS)
 

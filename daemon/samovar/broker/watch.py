@@ -73,6 +73,7 @@ class Watch:
         self._connections: OrderedDict[int, Connection] = OrderedDict()  # by descriptor, oldest first
         self._known: dict[bytes, Connection] = {}
         self._next_look = 0.0
+        self._hung_up: list[bytes] = []
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(list(self._connections.values()))
@@ -209,11 +210,17 @@ class Watch:
             copy.shutdown(socket.SHUT_RDWR)
             connection.leaving = True
             if connection.client:
+                self._hung_up.append(connection.client)
                 log.warning("hung up on a client at %s: %s", connection.peer, why)
             else:
                 self._refusals.note(connection.peer, why)
             return True
         return False
+
+    def hung_up(self) -> list[bytes]:
+        """Clients that were hung up on since the last time."""
+        clients, self._hung_up = self._hung_up, []
+        return clients
 
     def close(self) -> None:
         for monitor in self.monitors:

@@ -17,8 +17,10 @@ import pytest
 from peer import PATIENCE_SECONDS, SMALL_PIXELS, Peer, identity, small
 
 from live_daemon import Daemon
+from samovar.broker.door import Door
 from samovar_link import codec
-from samovar_link.messages import Done, Failed, Hello, Ping, Pong, Progress, Raster, Refused, Welcome
+from samovar_link.discovery import ConnectionFile
+from samovar_link.messages import Done, Failed, Hello, Limits, Ping, Pong, Progress, Raster, Refused, Welcome
 from samovar_link.zmtp import Dealer, Event, Handshaken, MessageReceived
 
 pytestmark = [
@@ -159,6 +161,27 @@ def test_more_frames_than_a_message_may_have_are_dropped_and_it_is_told(daemon: 
         assert isinstance(answer, Failed)
         assert answer.message == "frames is 'more than 16'; allowed: at most 16 frames of pixels"
         assert isinstance(peer.run(small(), SMALL_PIXELS)[0], Done)
+
+
+def test_of_too_many_frames_only_a_few_are_held_and_the_rest_goes_some_at_a_time() -> None:
+    door = Door("token", Limits(max_frames=3), None)
+    try:
+        connection = ConnectionFile(1, "token", door.endpoints)
+        with Peer(connection, hello=False) as peer:
+            peer.send_raw(*[bytes([number % 256]) for number in range(5001)])
+            peer.send_raw(b"next")
+            received, rounds, deadline = [], 0, time.monotonic() + PATIENCE_SECONDS
+            while len(received) < 2 and time.monotonic() < deadline:
+                if door.gate.socket.poll(0):
+                    door.gate.answer()
+                found = door.receive()
+                rounds += bool(received) and found is None
+                if found is not None:
+                    received.append([frame.bytes for frame in found[1]])
+        assert received == [[b"\0", b"\1", b"\2", b"\3", b"\4"], [b"next"]]
+        assert rounds >= 4, "5000 frames went in one round"
+    finally:
+        door.close(linger_ms=0)
 
 
 def test_a_gigantic_header_is_refused_unread(daemon: Daemon) -> None:

@@ -88,11 +88,30 @@ def test_what_is_allowed_is_known_at_once_also_by_who_asked_before(tmp_path: Pat
     assert asked.names() == {}
 
 
+def test_a_key_is_given_in_hexadecimal_or_as_zeromq_writes_it(tmp_path: Path) -> None:
+    key = a_key()
+    assert keys.shown(key) == zmq.utils.z85.decode(key).hex() and keys.checked(keys.shown(key).upper()) == key
+    AllowList(tmp_path).allow(keys.shown(key), "laptop")
+    AllowList(tmp_path).allow(key, "laptop")
+    assert AllowList(tmp_path).names() == {key: "laptop"}
+
+
 @pytest.mark.parametrize(
-    "key", ["", "x" * 39, "x" * 41, "\n" * 40, "~" * 40, "é" * 40, "../../../../../../../../../etc/passwd.."]
+    "key",
+    [
+        "",
+        "x" * 39,
+        "x" * 41,
+        "x" * 64,
+        "0" * 63,
+        "\n" * 40,
+        "~" * 40,
+        "é" * 40,
+        "../../../../../../../../../etc/passwd..",
+    ],
 )
 def test_what_is_no_key_is_not_allowed(tmp_path: Path, key: str) -> None:
-    with pytest.raises(BadRequest, match="key is .*a public key of 40 characters"):
+    with pytest.raises(BadRequest, match="key is .*a public key of 64 hexadecimal digits"):
         AllowList(tmp_path).allow(key, "laptop")
     assert AllowList(tmp_path).names() == {}
 
@@ -136,14 +155,15 @@ def test_the_command_shows_allows_and_removes(
     key = a_key()
     assert run(["keys"]) == 0
     shown = capsys.readouterr().out
-    assert keys.own(SERVER, tmp_path).public in shown and "no other machine is allowed" in shown
+    assert keys.shown(keys.own(SERVER, tmp_path).public) in shown and "no other machine is allowed" in shown
     assert keys.own(SERVER, tmp_path).secret not in shown
-    assert run(["keys", "allow", key, "laptop"]) == 0 and run(["keys"]) == 0
-    assert f"laptop   {key}" in capsys.readouterr().out
+    assert run(["keys", "allow", keys.shown(key), "laptop"]) == 0 and run(["keys"]) == 0
+    assert AllowList(tmp_path).names() == {key: "laptop"}
+    assert f"laptop   {keys.shown(key)}" in capsys.readouterr().out
     assert run(["keys", "allow", "short", "tablet"]) == 1
     assert capsys.readouterr().err.startswith("samovar: key is 'short'; allowed: a public key")
     assert run(["keys", "remove", "laptop"]) == 0 and run(["keys", "show"]) == 0
-    assert key not in capsys.readouterr().out
+    assert keys.shown(key) not in capsys.readouterr().out
 
 
 # --- where it listens -------------------------------------------------------------------------------------------------

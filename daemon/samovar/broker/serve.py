@@ -97,7 +97,11 @@ def _serve(
             file.write(path)
             log.info("samovar %s serves, pid %d, at %s", __version__, os.getpid(), ", ".join(everywhere))
             if opened is not None:
-                log.info("other machines need its public key %s; allowed: %d", opened.own.public, len(door.gate.keys()))
+                log.info(
+                    "other machines need its public key %s; allowed: %d",
+                    keys.shown(opened.own.public),
+                    len(door.gate.keys()),
+                )
             if ready is not None:
                 ready(file)
             loop.run()

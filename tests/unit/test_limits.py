@@ -141,6 +141,15 @@ def test_more_pixels_than_a_job_may_have_are_refused_before_they_come() -> None:
     assert isinstance(failed, Failed) and "'6x2'; allowed: at most 10 pixels" in failed.message
 
 
+def test_a_job_for_which_there_is_never_room_says_so() -> None:
+    stage = Stage(None, Bounds(max_bytes=3 << 20))
+    image = Raster(1 << 10, 1 << 10, 4)
+    stage.say(A, Run("j", "grow", images={"image": image}), image.size_bytes)
+    (failed,) = sent_to(stage, A)
+    assert isinstance(failed, Failed) and failed.code == "bad-request"
+    assert failed.message == "pixels of the job is '4 MiB'; allowed: at most 3 MiB"
+
+
 # --- who does not read ------------------------------------------------------------------------------------------------
 
 

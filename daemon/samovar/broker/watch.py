@@ -241,8 +241,8 @@ def _copy(descriptor: int, inode: int | None = None) -> socket.socket:
         raise OSError("descriptors of sockets cannot be copied here")
     number = os.dup(descriptor)
     try:
-        if inode is not None and os.fstat(number).st_ino != inode:
-            raise OSError("it is another connection by now")
+        if inode is not None and (os.fstat(number).st_ino != inode or not inode):
+            raise OSError("it is another connection by now, or the system does not tell them apart")
         return socket.socket(fileno=number)
     except BaseException:
         os.close(number)

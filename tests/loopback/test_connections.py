@@ -18,6 +18,7 @@ from peer import PATIENCE_SECONDS, SMALL_PIXELS, Peer, identity, small
 
 from live_daemon import Daemon
 from samovar.broker.door import Door
+from samovar.broker.port import Bounds
 from samovar_link import codec
 from samovar_link.discovery import ConnectionFile
 from samovar_link.messages import Done, Failed, Hello, Limits, Ping, Pong, Progress, Raster, Refused, Welcome
@@ -218,3 +219,22 @@ def test_more_connections_than_there_may_be_are_hung_up_on(start_daemon: Callabl
     assert "there are too many connections" in daemon.log
     with Peer(daemon.connection) as peer:
         assert isinstance(peer.welcome, Welcome)
+
+
+def test_a_descriptor_that_stands_for_something_else_by_now_is_left_alone() -> None:
+    """The one that came may be gone before we look, and its number that of the line to the worker."""
+    door = Door("token", Limits(), None, bounds=Bounds(max_connections=0))
+    ours, workers = socket.socketpair()
+    try:
+        port = door.endpoints[0].rpartition(":")[2]
+        with socket.create_server(("127.0.0.1", 0)) as other, socket.create_connection(other.getsockname()) as line:
+            for each in (ours, other, line):
+                door.watch._came(each.fileno(), f"tcp://127.0.0.1:{port}", "l")
+            door.watch._came(ours.fileno(), "ipc:///somewhere", "l")
+            assert list(door.watch) == []
+        ours.sendall(b"still open")
+        assert workers.recv(100) == b"still open"
+    finally:
+        ours.close()
+        workers.close()
+        door.close(linger_ms=0)

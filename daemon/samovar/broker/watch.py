@@ -43,6 +43,8 @@ _RECEIVED = struct.Struct("=128xQ")
 """tcpi_bytes_received in Linux's struct tcp_info, uapi/linux/tcp.h."""
 
 _HEARD_AT_ONCE = 64
+_ROUNDS = 8
+"""In a flood others came before it. Who is not found is looked for again with its next message."""
 
 
 @dataclass
@@ -104,16 +106,16 @@ class Watch:
                     break
                 kind, descriptor = _EVENT.unpack(event)
                 if kind == zmq.EVENT_ACCEPTED:
-                    self._came(descriptor, name)
+                    self._came(descriptor, endpoint.decode(errors="replace"), name)
                 else:
                     self._went(descriptor, endpoint.decode(errors="replace"))
 
-    def _came(self, descriptor: int, name: str) -> None:
+    def _came(self, descriptor: int, endpoint: str, name: str) -> None:
         if descriptor in self._connections:  # its end is still to be told, by another monitor
             self._forget(descriptor)
         now = self._clock()
         with contextlib.suppress(OSError), _copy(descriptor) as copy:
-            peer = LOCAL_PROCESS if copy.family not in (socket.AF_INET, socket.AF_INET6) else copy.getpeername()[0]
+            peer = _peer(copy, endpoint)
             inode = os.fstat(copy.fileno()).st_ino
             connection = self._connections[descriptor] = Connection(descriptor, inode, peer, name, now, now)
             if len(self._connections) > self._bounds.max_connections:
@@ -140,7 +142,9 @@ class Watch:
 
     def _introduced(self, client: bytes, first: zmq.Frame) -> Connection | None:
         descriptor = _source(first)
-        if descriptor not in self._connections:
+        for _ in range(_ROUNDS):
+            if descriptor in self._connections:
+                break
             self.hear()  # it came after the last look
         connection = self._connections.get(descriptor)
         if connection is None or connection.client or connection.leaving:
@@ -233,6 +237,17 @@ def _somebody_at(endpoint: str) -> str:
     if endpoint.startswith("ipc://"):
         return LOCAL_PROCESS
     return "127.0.0.1" if endpoint.startswith("tcp://127.0.0.1:") else f"somebody at {endpoint}"
+
+
+def _peer(line: socket.socket, endpoint: str) -> str:
+    """Who is at the other end. Raises OSError if it is no connection to that endpoint: the one that came is gone, and
+    its descriptor stands for something of our own by now, such as the line to the worker."""
+    if line.family in (socket.AF_INET, socket.AF_INET6):
+        if line.getsockname()[1] == int(endpoint.rpartition(":")[2]):
+            return str(line.getpeername()[0])
+    elif line.getsockname() == endpoint.removeprefix("ipc://"):
+        return LOCAL_PROCESS
+    raise OSError("it is another connection by now")
 
 
 def _copy(descriptor: int, inode: int | None = None) -> socket.socket:

@@ -5,7 +5,8 @@
     keys/allowed.txt   "KEY NAME" a line: public keys of the machines that are let in
 
 Pairs are made when they are first asked for. The folder is 0700 and the files 0600, and what is another user's or can
-be read by others is not used. Keys are written in Z85, 40 characters, as ZeroMQ does.
+be read by others is not used. Files and libzmq have keys in Z85, 40 characters; people are shown hexadecimal digits,
+because many of Z85's characters mean something to a shell.
 """
 
 from __future__ import annotations
@@ -63,14 +64,20 @@ def own(which: str, home: Path) -> KeyPair:
     return pair
 
 
+def shown(key: str) -> str:
+    """A key in Z85 as people are shown it: 64 hexadecimal digits."""
+    return z85.decode(key).hex()
+
+
 def checked(key: str) -> str:
-    """A public key as it was given. Raises BadRequest if it is none."""
-    with contextlib.suppress(ValueError, KeyError, AttributeError, zmq.ZMQError):
+    """A public key that was given in hexadecimal or in Z85, in Z85. Raises BadRequest if it is none."""
+    with contextlib.suppress(ValueError, KeyError):
+        if len(key) == 2 * _KEY_BYTES:
+            return z85.encode(bytes.fromhex(key)).decode()
         if len(key) == _KEY_CHARACTERS and len(z85.decode(key)) == _KEY_BYTES:
             return key
-    raise BadRequest.field(
-        "key", key, f"a public key of {_KEY_CHARACTERS} characters, as `samovar keys` prints it on the other machine"
-    )
+    allowed = f"a public key of {2 * _KEY_BYTES} hexadecimal digits, as `samovar keys` prints it on the other machine"
+    raise BadRequest.field("key", key, allowed)
 
 
 class AllowList:
@@ -94,11 +101,11 @@ class AllowList:
 
     def allow(self, key: str, name: str) -> None:
         """Let somebody in. Raises BadRequest for what is no key or no name, or a name or key that is taken."""
-        name = name.strip()
+        name, key = name.strip(), checked(key)
         names = self.names()
         if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
             raise BadRequest.field("name", name, f"1..{MAX_NAME} printable characters")
-        if (other := names.get(checked(key), name)) != name:
+        if (other := names.get(key, name)) != name:
             raise BadRequest(
                 f"this key is allowed already, as {other}", f"remove it first: samovar keys remove {other}"
             )

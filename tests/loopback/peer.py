@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import zmq
 
+from samovar.keys import KeyPair
 from samovar_link import codec
 from samovar_link.discovery import ConnectionFile
 from samovar_link.messages import (
@@ -31,18 +33,33 @@ PATIENCE_SECONDS = 20.0
 _PING_SECONDS = 1.0
 
 
+@dataclass(frozen=True)
+class Remote:
+    """How to come in from another machine: where, the server's public key, and a pair of one's own."""
+
+    endpoint: str
+    server_key: str
+    own: KeyPair
+
+
 class Peer:
     """One connection. Says Hello unless told not to."""
 
     def __init__(
-        self, connection: ConnectionFile, *, endpoint: int = 0, token: str | None = None, hello: bool = True
+        self, connection: ConnectionFile | Remote, *, endpoint: int = 0, token: str | None = None, hello: bool = True
     ) -> None:
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.linger = 0
-        self.socket.plain_username = b"samovar"
-        self.socket.plain_password = (connection.token if token is None else token).encode()
-        self.socket.connect(connection.endpoints[endpoint])
+        if isinstance(connection, Remote):
+            self.socket.curve_serverkey = connection.server_key.encode()
+            self.socket.curve_publickey = connection.own.public.encode()
+            self.socket.curve_secretkey = connection.own.secret.encode()
+            self.socket.connect(connection.endpoint)
+        else:
+            self.socket.plain_username = b"samovar"
+            self.socket.plain_password = (connection.token if token is None else token).encode()
+            self.socket.connect(connection.endpoints[endpoint])
         if hello:
             self.send(Hello(client="peer", version="1"))
             self.welcome = self.expect()

@@ -96,7 +96,7 @@ def test_a_message_of_the_daemon_is_refused(peer: Peer) -> None:
     assert isinstance(answer, Refused) and answer.kind == "Welcome"
 
 
-@pytest.mark.parametrize("garbage", [b"", b"\xc1", b"\x92" * 3000, b"GET / HTTP/1.1", bytes(60_000)])
+@pytest.mark.parametrize("garbage", [b"", b"\xc1", b"\x92" * 3000, b"GET / HTTP/1.1", bytes(16_000)])
 def test_garbage_is_ignored(peer: Peer, garbage: bytes) -> None:
     peer.send_raw(garbage)
     peer.send_raw(garbage, b"more")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from samovar import card
 
 ROOT = Path(__file__).resolve().parents[2]
 DAEMON, LINK = ROOT / "daemon" / "samovar", ROOT / "shared" / "samovar_link"
@@ -56,13 +57,55 @@ def test_the_protocol_core_does_no_input_or_output() -> None:
         assert not imported(LINK / name) & forbidden, name
 
 
+PICKLERS = {
+    "pickle", "_pickle", "cPickle", "pickletools", "copyreg", "dill", "cloudpickle", "joblib", "shelve", "marshal",
+    "multiprocessing", "xmlrpc", "yaml", "jsonpickle",
+}  # fmt: skip
+"""What reads pickles, sends them, or runs what a file says in a way of its own."""
+
+
+def unsafe_calls(source: str) -> list[str]:
+    """Calls that may run what they read: torch.load unless for weights only, numpy.load with pickles, and so on."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name, given = ast.unparse(node.func), {each.arg: ast.unparse(each.value) for each in node.keywords}
+        last = name.rpartition(".")[2]
+        if (
+            (name == "torch.load" and given.get("weights_only") != "True")
+            or (last in ("recv_pyobj", "send_pyobj"))
+            or (last == "load" and given.get("allow_pickle", "False") != "False")
+            or name in ("eval", "exec", "torch.package.PackageImporter", "torch.hub.load", "pickle.loads")
+        ):
+            found.append(ast.unparse(node))
+    return found
+
+
 def test_nothing_unpickles() -> None:
-    forbidden = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"}
     for folder in (DAEMON, LINK, ROOT / "krita_plugin", ROOT / "gimp_plugin"):
         for path in files(folder):
-            assert not imported(path) & forbidden, path
-            for call in re.findall(r"torch\.load\([^)]*\)", path.read_text(encoding="utf-8")):
-                assert "weights_only=True" in call, path
+            assert not imported(path) & PICKLERS, path
+            assert unsafe_calls(path.read_text(encoding="utf-8")) == [], path
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "torch.load(path)", "torch.load(path, weights_only=False)", "torch.load(\n    path,\n    map_location=f(),\n)",
+        "np.load(path, allow_pickle=True)", "socket.recv_pyobj()", "eval(text)", "exec(text)",
+    ],
+)  # fmt: skip
+def test_what_would_unpickle_is_found(source: str) -> None:
+    assert unsafe_calls(source) and not unsafe_calls("torch.load(path, weights_only=True); np.load(path); model.eval()")
+
+
+def test_torchscript_is_run_only_where_the_catalogue_knows_all_of_the_file() -> None:
+    """It is a program. Only `lama.py` opens it, whose files are compared with their whole sha256 before."""
+    users = [path.name for path in files(DAEMON) if "torch.jit.load" in path.read_text(encoding="utf-8")]
+    assert users == ["lama.py"]
+    weights = [weight for each in card.discover() if each.network == "lama" for weight in each.weights.values()]
+    assert weights and all(len(weight.sha256) == 64 for weight in weights)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import stat
 import sys
 
 import pytest
@@ -37,6 +38,15 @@ def test_the_peer_maps_the_same_memory() -> None:
     assert bytes(attached.view[4:9]) == b"\0abc\0"
     made.close()
     assert bytes(attached.view[5:8]) == b"abc", "the mapping outlives the descriptor"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memfd")
+def test_memory_is_for_this_user_only_and_has_no_name() -> None:
+    made = Segment.create(0, SMALLEST_BYTES)
+    assert isinstance(made.handle, int)
+    status = os.fstat(made.handle)
+    assert stat.S_IMODE(status.st_mode) == 0o600 and status.st_nlink == 0 and status.st_uid == os.geteuid()
+    made.close()
 
 
 def test_memory_is_used_again_in_its_size_class() -> None:

@@ -123,9 +123,13 @@ class Dispatcher:
 
     # --- from clients -----------------------------------------------------------------------------------------------
 
-    def receive(self, client: bytes, header: bytes, frames: Sequence[Frame]) -> None:
+    def receive(self, client: bytes, header: bytes | memoryview, frames: Sequence[Frame]) -> None:
         """One message of a client, as it came."""
         self._reception.receive(client, header, frames)
+
+    def hung_up(self, client: bytes) -> None:
+        """The connection of a client was ended from here: nothing more is computed for it."""
+        self._leases.end(client)
 
     def _accept(self, client: Client, run: Run, frames: Sequence[Frame]) -> None:
         pixels = Pixels(frames)
@@ -150,7 +154,15 @@ class Dispatcher:
         self._next()
 
     def _check_room(self, client: Client, pixels: Pixels) -> None:
-        """Raises Busy. A client has half of the room at most, unless for its only job: another must still get in."""
+        """Raises Busy. A client has half of the room at most, unless for its only job: another must still get in.
+
+        Raises BadRequest for a job for which there is never room.
+        """
+        if pixels.size_bytes > self._bounds.max_bytes:
+            raise BadRequest.field(
+                "pixels of the job", f"{pixels.size_bytes >> 20} MiB", f"at most {self._bounds.max_bytes >> 20} MiB",
+                "work on a selection or a smaller layer",
+            )  # fmt: skip
         own = [job.pixels.size_bytes for job in self._jobs.values() if job.client == client.id]
         too_large = bool(own) and sum(own) + pixels.size_bytes > self._bounds.max_bytes // 2
         if len(own) >= self._offer.limits.max_jobs_per_client or too_large:

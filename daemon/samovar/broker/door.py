@@ -136,17 +136,22 @@ class Door:
 
     def attend(self, ready: dict[Any, int]) -> int:
         """See to handshakes and connections that are due. Returns how many strangers were hung up on."""
-        if self.gate.socket in ready:
-            self.gate.answer()
+        if self.gate.socket in ready and (peer := self.gate.answer()):
+            self.watch.hear()
+            self.watch.turn_away(peer, REMOTE.decode())
         if any(monitor in ready for monitor in self.watch.monitors):
             self.watch.hear()
         return self.watch.look_at_strangers() if self.watch.strangers else 0
 
-    def tick(self, undelivered_bytes: int) -> None:
-        """Hang up on who stands still, and on whose key is allowed no longer. See `Watch.look_at_known`."""
+    def tick(self, undelivered_bytes: int) -> list[bytes]:
+        """Hang up on who stands still, and on whose key is allowed no longer. See `Watch.look_at_known`.
+
+        Returns the clients that were hung up on.
+        """
         self.watch.look_at_known(undelivered_bytes, lambda client: self._unread[client])
         if self.remote_endpoints:
             self.watch.look_at_users(self.gate.keys())
+        return self.watch.hung_up()
 
     # --- messages -----------------------------------------------------------------------------------------------------
 

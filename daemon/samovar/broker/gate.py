@@ -50,8 +50,8 @@ class Gate:
         self.socket.linger = 0
         self.socket.bind("inproc://zeromq.zap.01")
 
-    def answer(self) -> None:
-        """Answer one handshake."""
+    def answer(self) -> str:
+        """Answer one handshake. Returns the other machine that was refused, or ""."""
         version, request, domain, address, _identity, mechanism, *credentials = self.socket.recv_multipart()
         peer = peer_of(address)
         user, refused, text = b"", b"400", b"wrong token"
@@ -68,6 +68,7 @@ class Gate:
                 self.refusals.note(peer, "wrong token")
         code, text = (b"200", b"OK") if allowed else (refused, text)
         self.socket.send_multipart([version, request, code, text, user, b""])
+        return peer if domain == REMOTE_DOMAIN and not allowed else ""
 
     def _is_token(self, credentials: list[bytes]) -> bool:
         return (

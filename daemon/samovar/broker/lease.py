@@ -58,6 +58,10 @@ class Leases:
         if client is not None and client.gone_since is None:
             client.gone_since = now
 
+    def end(self, id: bytes) -> None:
+        """It does not come back under this name."""
+        self._clients.pop(id, None)
+
     def get(self, id: bytes) -> Client | None:
         return self._clients.get(id)
 

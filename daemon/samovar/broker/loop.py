@@ -117,7 +117,8 @@ class Loop:
         self._slot.tick()
         self._pool.expire()
         self._heap.tick(time.monotonic())
-        self._door.tick(self._heap.in_use() - self._dispatcher.waiting_bytes)
+        for client in self._door.tick(self._heap.in_use() - self._dispatcher.waiting_bytes):
+            self._dispatcher.hung_up(client)
         often = self._dispatcher.busy or self._door.busy or self._slot.leaving
         self._next_tick = time.monotonic() + (_BUSY_TICK_SECONDS if often else _IDLE_TICK_SECONDS)
 
@@ -135,7 +136,7 @@ class Loop:
             if frames:
                 self._heap.used(sum(map(len, frames)), time.monotonic())
                 try:
-                    self._dispatcher.receive(client, frames[0].bytes, frames[1:])
+                    self._dispatcher.receive(client, frames[0].buffer, frames[1:])
                 except Exception:  # whatever a client can provoke must not end the daemon for the others
                     log.exception("a message could not be handled")
         self._next_tick = min(self._next_tick, time.monotonic() + _BUSY_TICK_SECONDS)

@@ -111,7 +111,7 @@ class Bounds:
     kept_seconds: float = 600.0
     orphan_seconds: float = 3600.0
 
-    max_header_bytes: int = 64 << 10
+    max_header_bytes: int = 16 << 10
     max_connections: int = 512
     max_strangers: int = 64
     stranger_bytes: int = 256 << 10

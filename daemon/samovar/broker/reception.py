@@ -47,7 +47,7 @@ class Reception:
         self._max_header_bytes = max_header_bytes
         self._garbled: set[bytes] = set()
 
-    def receive(self, client: bytes, header: bytes, frames: Sequence[Frame]) -> None:
+    def receive(self, client: bytes, header: bytes | memoryview, frames: Sequence[Frame]) -> None:
         """One message of a client, as it came."""
         known = self._leases.renew(client, self._clock())
         if len(header) > self._max_header_bytes:
@@ -99,7 +99,7 @@ class Reception:
         self._leases.greet(id, hello.client[:80], hello.version[:40], self._clock())
         self._send(id, self._offer.welcome(self._identity.version, self._identity.pid))
 
-    def _refuse_badly_built(self, client: bytes, header: bytes, error: BadRequest) -> None:
+    def _refuse_badly_built(self, client: bytes, header: bytes | memoryview, error: BadRequest) -> None:
         kind, job = codec.job_of(header)
         if kind == "Run" and job and not self._has_job(job):
             self._send(client, Failed(job, error.code, error.message, error.hint))
@@ -107,8 +107,8 @@ class Reception:
             self._send(client, Refused(kind, error.code, error.message, error.hint))
 
 
-def _kind(header: bytes) -> str:
+def _kind(header: bytes | memoryview) -> str:
     """What a message says it is, from its first bytes alone: msgpack's array of two, then a short text."""
     if len(header) < 2 or header[0] != 0x92 or header[1] >> 5 != 0b101:
         return ""
-    return header[2 : 2 + (header[1] & 0x1F)].decode(errors="replace")
+    return bytes(header[2 : 2 + (header[1] & 0x1F)]).decode(errors="replace")

@@ -40,7 +40,7 @@ _OTHER_STARTS_SECONDS = 5.0
 def serve(
     port: int = 0,
     home: Path | None = None,
-    idle_seconds: float = 600.0,
+    bounds: Bounds | None = None,
     ready: Callable[[ConnectionFile], None] | None = None,
     worker_command: tuple[str, ...] = COMMAND,
     listen: Sequence[Address] = (),
@@ -49,7 +49,7 @@ def serve(
 
     port : of the loopback tcp socket; 0 takes any free one
     home : folder of connection file, lock and log; None is the user's own
-    idle_seconds : how long a worker without work and without a model lives
+    bounds : what may wait and how long; None is what suits everybody
     ready : called once clients can connect
     listen : addresses beside the local ones; those with keys stand in no connection file
     """
@@ -62,7 +62,7 @@ def serve(
             return _give_up(fault)
         with held(home / NAME), _logging(home):
             try:
-                return _serve(port, home, idle_seconds, ready, worker_command, listen)
+                return _serve(port, home, bounds or Bounds(), ready, worker_command, listen)
             except (PortTaken, DaemonUnavailable) as error:
                 return _give_up(str(error))
             except Exception:
@@ -77,7 +77,7 @@ def serve(
 def _serve(
     port: int,
     home: Path,
-    idle_seconds: float,
+    bounds: Bounds,
     ready: Callable[[ConnectionFile], None] | None,
     worker_command: tuple[str, ...],
     listen: Sequence[Address],
@@ -85,7 +85,6 @@ def _serve(
     heap = Heap()  # before libzmq has its threads
     token = secrets.token_hex(32)
     offer = Offer(operation.discover(), card.discover())
-    bounds = Bounds(idle_seconds=idle_seconds)
     opened = Keys(keys.own(keys.SERVER, home), keys.AllowList(home)) if any(each.curve for each in listen) else None
     door = Door(token, offer.limits, socket_path(home), port, listen=listen, keys=opened, bounds=bounds)
     everywhere = door.endpoints + door.remote_endpoints
@@ -98,7 +97,11 @@ def _serve(
             file.write(path)
             log.info("samovar %s serves, pid %d, at %s", __version__, os.getpid(), ", ".join(everywhere))
             if opened is not None:
-                log.info("other machines need its public key %s; allowed: %d", opened.own.public, len(door.gate.keys()))
+                log.info(
+                    "other machines need its public key %s; allowed: %d",
+                    keys.shown(opened.own.public),
+                    len(door.gate.keys()),
+                )
             if ready is not None:
                 ready(file)
             loop.run()

@@ -42,17 +42,20 @@ _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
 _RECEIVED = struct.Struct("=128xQ")
 """tcpi_bytes_received in Linux's struct tcp_info, uapi/linux/tcp.h."""
 
-_HEARD_AT_ONCE = 256
+_HEARD_AT_ONCE = 64
+_ROUNDS = 8
+"""In a flood others came before it. Who is not found is looked for again with its next message."""
 
 
 @dataclass
 class Connection:
-    """client : its first message's sender, b"" of a stranger; user : the key it was let in with; heard : last message;
-    leaving : it was hung up on"""
+    """peer, socket : where it comes from, and to; client : who sent its first message, b"" of a stranger; user : its
+    key; heard : last message; leaving : it was hung up on"""
 
     descriptor: int
     inode: int
     peer: str
+    socket: str
     since: float
     heard: float
     client: bytes = b""
@@ -65,11 +68,14 @@ class Watch:
 
     def __init__(self, bounds: Bounds, refusals: Refusals, clock: Clock) -> None:
         self.monitors: list[zmq.Socket[bytes]] = []
+        self._names: list[str] = []
         self._bounds = bounds
         self._refusals = refusals
         self._clock = clock
         self._connections: OrderedDict[int, Connection] = OrderedDict()  # by descriptor, oldest first
         self._known: dict[bytes, Connection] = {}
+        self._next_look = 0.0
+        self._hung_up: list[bytes] = []
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(list(self._connections.values()))
@@ -86,12 +92,13 @@ class Watch:
         monitor.rcvhwm = 0  # libzmq waits for room, and with it everybody
         monitor.connect(f"inproc://watch-{name}")
         self.monitors.append(monitor)
+        self._names.append(name)
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
     def hear(self) -> None:
         """Take note of who came and who went."""
-        for monitor in self.monitors:
+        for monitor, name in zip(self.monitors, self._names, strict=True):
             for _ in range(_HEARD_AT_ONCE):
                 try:
                     event, endpoint = monitor.recv_multipart(zmq.NOBLOCK)
@@ -99,25 +106,25 @@ class Watch:
                     break
                 kind, descriptor = _EVENT.unpack(event)
                 if kind == zmq.EVENT_ACCEPTED:
-                    self._came(descriptor)
+                    self._came(descriptor, endpoint.decode(errors="replace"), name)
                 else:
                     self._went(descriptor, endpoint.decode(errors="replace"))
 
-    def _came(self, descriptor: int) -> None:
+    def _came(self, descriptor: int, endpoint: str, name: str) -> None:
         if descriptor in self._connections:  # its end is still to be told, by another monitor
             self._forget(descriptor)
         now = self._clock()
         with contextlib.suppress(OSError), _copy(descriptor) as copy:
-            peer = LOCAL_PROCESS if copy.family not in (socket.AF_INET, socket.AF_INET6) else copy.getpeername()[0]
+            peer = _peer(copy, endpoint)
             inode = os.fstat(copy.fileno()).st_ino
-            connection = self._connections[descriptor] = Connection(descriptor, inode, peer, now, now)
+            connection = self._connections[descriptor] = Connection(descriptor, inode, peer, name, now, now)
             if len(self._connections) > self._bounds.max_connections:
                 self.hang_up(connection, "there are too many connections")
 
     def _went(self, descriptor: int, endpoint: str) -> None:
         connection = self._forget(descriptor)
         if connection is None:  # too quick to be looked at
-            self._refusals.note(f"somebody at {endpoint}", "no handshake")
+            self._refusals.note(_somebody_at(endpoint), "no handshake")
         elif not connection.client:
             self._refusals.note(connection.peer, "no handshake")
 
@@ -135,7 +142,9 @@ class Watch:
 
     def _introduced(self, client: bytes, first: zmq.Frame) -> Connection | None:
         descriptor = _source(first)
-        if descriptor not in self._connections:
+        for _ in range(_ROUNDS):
+            if descriptor in self._connections:
+                break
             self.hear()  # it came after the last look
         connection = self._connections.get(descriptor)
         if connection is None or connection.client or connection.leaving:
@@ -149,8 +158,11 @@ class Watch:
     # --- the clock --------------------------------------------------------------------------------------------------
 
     def look_at_strangers(self) -> int:
-        """Hang up on those that are too many, take too long, or send too much. How many."""
+        """Hang up on those that are too many, take too long, or send too much, if it is time to look. How many."""
         now, bounds = self._clock(), self._bounds
+        if now < self._next_look:
+            return 0
+        self._next_look = now + LOOK_SECONDS
         strangers = [each for each in self if not each.client and not each.leaving]
         surplus = len(strangers) - bounds.max_strangers
         gone = 0
@@ -162,6 +174,16 @@ class Watch:
             elif _received_bytes(each) > bounds.stranger_bytes:
                 gone += self.hang_up(each, "it sent much before Hello")
         return gone
+
+    def turn_away(self, peer: str, name: str) -> None:
+        """Somebody there was refused. libzmq closes such a connection at once or when its handshake has lasted too
+        long, as it happens; so strangers of the same peer are hung up on, and who means well tries again.
+
+        name : of the socket
+        """
+        for each in self:
+            if not each.client and (each.peer, each.socket) == (peer, name):
+                self.hang_up(each, "refused")
 
     def look_at_known(self, undelivered_bytes: int, unread_bytes: Callable[[bytes], int]) -> None:
         """Hang up on those that stand still over something large.
@@ -192,16 +214,40 @@ class Watch:
             copy.shutdown(socket.SHUT_RDWR)
             connection.leaving = True
             if connection.client:
+                self._hung_up.append(connection.client)
                 log.warning("hung up on a client at %s: %s", connection.peer, why)
             else:
                 self._refusals.note(connection.peer, why)
             return True
         return False
 
+    def hung_up(self) -> list[bytes]:
+        """Clients that were hung up on since the last time."""
+        clients, self._hung_up = self._hung_up, []
+        return clients
+
     def close(self) -> None:
         for monitor in self.monitors:
             monitor.close(linger=0)
         self.monitors.clear()
+
+
+def _somebody_at(endpoint: str) -> str:
+    """Who was gone before we looked: what is known of that from where it came to."""
+    if endpoint.startswith("ipc://"):
+        return LOCAL_PROCESS
+    return "127.0.0.1" if endpoint.startswith("tcp://127.0.0.1:") else f"somebody at {endpoint}"
+
+
+def _peer(line: socket.socket, endpoint: str) -> str:
+    """Who is at the other end. Raises OSError if it is no connection to that endpoint: the one that came is gone, and
+    its descriptor stands for something of our own by now, such as the line to the worker."""
+    if line.family in (socket.AF_INET, socket.AF_INET6):
+        if line.getsockname()[1] == int(endpoint.rpartition(":")[2]):
+            return str(line.getpeername()[0])
+    elif line.getsockname() == endpoint.removeprefix("ipc://"):
+        return LOCAL_PROCESS
+    raise OSError("it is another connection by now")
 
 
 def _copy(descriptor: int, inode: int | None = None) -> socket.socket:
@@ -210,8 +256,8 @@ def _copy(descriptor: int, inode: int | None = None) -> socket.socket:
         raise OSError("descriptors of sockets cannot be copied here")
     number = os.dup(descriptor)
     try:
-        if inode is not None and os.fstat(number).st_ino != inode:
-            raise OSError("it is another connection by now")
+        if inode is not None and (os.fstat(number).st_ino != inode or not inode):
+            raise OSError("it is another connection by now, or the system does not tell them apart")
         return socket.socket(fileno=number)
     except BaseException:
         os.close(number)

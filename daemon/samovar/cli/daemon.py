@@ -168,6 +168,7 @@ def status(as_json: bool) -> None:
         return
     click.echo(f"Samovar {report.version} runs, pid {report.pid}, for {duration(report.uptime_seconds)}")
     click.echo(f"endpoint         {endpoint}")
+    click.echo(f"listens at       {', '.join(report.endpoints)}")
     click.echo(f"connection file  {path}")
     click.echo(f"worker           {report.worker}{f', {report.device}' if report.device else ''}")
     click.echo(f"models loaded    {len(report.models)}")

@@ -67,17 +67,18 @@ def remove(name: str) -> None:
 
 
 def _own() -> dict[str, str]:
-    from samovar.keys import CLIENT, SERVER, own
+    from samovar.keys import CLIENT, SERVER, own, shown
 
-    return {which: own(which, discovery.home()).public for which in (SERVER, CLIENT)}
+    return {which: shown(own(which, discovery.home()).public) for which in (SERVER, CLIENT)}
 
 
 def _list(as_json: bool) -> None:
-    from samovar.keys import AllowList
+    from samovar.keys import AllowList, shown
 
     from .daemon import table
 
-    own, allowed = _own(), AllowList(discovery.home()).names()
+    own = _own()
+    allowed = {shown(key): name for key, name in AllowList(discovery.home()).names().items()}
     if as_json:
         click.echo(json.dumps({**own, "allowed": {name: key for key, name in allowed.items()}}))
         return

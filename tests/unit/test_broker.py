@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from stage import A, B, FakeBlock, Frame, Stage
 
 from samovar.broker.job import Pixels
 from samovar.broker.port import Bounds, Delivery
@@ -30,6 +29,7 @@ from samovar_link.messages import (
     Stopping,
     Welcome,
 )  # fmt: skip
+from stage import A, B, FakeBlock, Frame, Stage
 
 
 @pytest.fixture

@@ -74,8 +74,9 @@ class Watch:
     measures each input's own with tracemalloc.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, most_seconds: float = MOST_SECONDS, most_bytes: int = MOST_BYTES) -> None:
         self._target = target
+        self._most_seconds, self._most_bytes = most_seconds, most_bytes
         self.executions = 0
         self.slowest_seconds = 0.0
         self.grown_bytes = 0
@@ -87,9 +88,9 @@ class Watch:
         self.executions += 1
         self.slowest_seconds = max(self.slowest_seconds, seconds)
         self.grown_bytes = max(self.grown_bytes, grown)
-        if seconds > MOST_SECONDS:
+        if seconds > self._most_seconds:
             raise Finding(f"{self._target.name}: {len(data)} bytes took {seconds:.1f} s")
-        if grown > MOST_BYTES + len(data):
+        if grown > self._most_bytes + len(data):
             raise Finding(f"{self._target.name}: {len(data)} bytes took {grown >> 20} MiB of memory")
 
 

@@ -56,6 +56,25 @@ def test_another_protocol_is_refused_and_stays_a_stranger(stage: Stage) -> None:
     assert stage.worker.runs == []
 
 
+@pytest.mark.parametrize("name", ["x\ny", "\x1b[31m", "x" * 200_000])
+def test_what_a_client_calls_itself_is_a_short_part_of_a_line(stage: Stage, name: str) -> None:
+    stage.say(b"c", Hello(protocol=2, client=name, version=name))
+    stage.say(b"c", Hello(client=name, version=name))
+    stage.say(b"c", Status())
+    stage.run(b"c", "j")
+    stage.say(b"c", Status())
+    (_, refused), _, _, (_, status) = stage.take()
+    assert isinstance(refused, Refused) and refused.message.isprintable() and len(refused.message) < 250
+    assert isinstance(status, StatusReport)
+    assert status.jobs[0].client.isprintable() and len(status.jobs[0].client) <= 121
+
+
+def test_a_field_of_great_depth_is_refused_like_any_other(stage: Stage) -> None:
+    stage.dispatcher.receive(A, b"\x92\xa4Ping\x81\xa5nonce" + b"\x91" * 1000 + b"\xc0", [])
+    ((_, refused),) = stage.take()
+    assert isinstance(refused, Refused) and refused.message.startswith("Ping.nonce is [[[")
+
+
 def test_stop_is_passed_on_and_goodbye_is_said_to_all(stage: Stage) -> None:
     stage.run(A, "j")
     stage.say(B, Stop())

@@ -134,5 +134,57 @@ def test_what_holds_no_weights_by_name_is_refused(tmp_path: Path, content: objec
     refused(tmp_path / "model.pth", words)
 
 
+def test_names_in_a_file_do_not_break_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    header = b'{"a\\nb\\u001b": {"dtype": "F32", "shape": [9], "data_offsets": [0, 4]}}'
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    with pytest.raises(ModelUnavailable, match="is damaged") as caught:
+        tensors.read(path)
+    assert str(caught.value).isprintable()
+
+
+def test_dictionaries_in_each_other_are_counted_once_and_without_end(tmp_path: Path) -> None:
+    """Thirty lines that hold each other twice would be a thousand million, one that holds itself never ends."""
+    inner: dict[str, object] = {"weight": torch.zeros(3)}
+    outer = inner
+    for _ in range(30):
+        outer = {"a": outer, "b": outer}
+    inner["itself"] = outer
+    deep = inner
+    for _ in range(2000):
+        deep = {"in": deep}
+    assert [each.numel() for each in tensors.tensors(deep)] == [3]
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"\x80\x02Nh\x07.",
+        b"\x80\x02X\x02\x00\x00\x00\xff\xfeq\x00.",
+        b"\x80\x02U\x01xQ.",
+        b"\x80\x02]" + b"]" * 5000 + b"a" * 5000 + b".",
+    ],
+    ids=["memo that is not there", "text that is none", "storage that is not there", "deep"],
+)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_that_makes_no_sense_is_refused(tmp_path: Path, pickled: bytes, zipped: bool) -> None:
+    path = tmp_path / "model.pth"
+    if zipped:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a/data.pkl", pickled)
+            archive.writestr("a/version", b"3\n")
+    else:
+        path.write_bytes(pickled)
+    refused(path, "is damaged|holds")
+
+
+def test_a_name_in_a_zip_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("é/data.pkl", b"\x80\x02N.")
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xfe"))
+    refused(path, "is damaged or cut off")
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     refused(tmp_path / "model.pth", "cannot be read: No such file")

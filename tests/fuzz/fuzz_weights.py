@@ -159,8 +159,14 @@ def any_header(data: bytes) -> None:
 
 
 def zips() -> dict[str, bytes]:
-    """Index of the file, no edits; and zips that are none."""
+    """Index of the file, and edits."""
+    _true_files()
     return {"safetensors": b"\0\0", "pth": b"\1\0", "old pth": b"\2\0", "edit": b"\1\3\0\5\0\2ab\0" + bytes(range(40))}
+
+
+def made_up() -> dict[str, bytes]:
+    _true_files()
+    return {"one": b"\1\0\0\0\0\0"}
 
 
 def any_pth(data: bytes) -> None:
@@ -192,6 +198,6 @@ TARGETS = (
     Target("ncnn", any_model, lambda: {"right": GRAPH.encode() + bytes(120)}, words=WORDS, most_bytes=512),
     Target("ncnn_graph", any_graph, lambda: {"right": b"\0", "other": b"\2\5\3\10\7\12\1"}, most_bytes=64),
     Target("weights_edited", any_edit, zips, most_bytes=96),
-    Target("safetensors_header", any_header, lambda: {"one": b"\1\0\0\0\0\0"}, most_bytes=96),
+    Target("safetensors_header", any_header, made_up, most_bytes=96),
     Target("pth", any_pth, pths, most_bytes=2048),
 )

@@ -61,7 +61,7 @@ def fuzz(name: str) -> int:
             (seeds / str(number)).write_bytes(content)
         words.write_text("".join(map(_quoted, target.words)))
         dictionary = [f"-dict={words}"] if target.words else []
-        runs, seconds = os.environ.get("FUZZ_RUNS"), os.environ.get("FUZZ_SECONDS", "20")
+        runs, seconds = os.environ.get("FUZZ_RUNS"), os.environ.get("FUZZ_SECONDS") or "20"
         command = [
             sys.executable, __file__, "--led", name, str(told), str(seeds), *dictionary,
             f"-artifact_prefix={folder}{os.sep}", f"-timeout={STANDS_STILL_SECONDS}", f"-max_len={target.most_bytes}",

@@ -75,6 +75,7 @@ class Watch:
     """
 
     def __init__(self, target: Target, most_seconds: float = MOST_SECONDS, most_bytes: int = MOST_BYTES) -> None:
+        target.seeds()  # what has to be imported or made once is, and counts for no input
         self._target = target
         self._most_seconds, self._most_bytes = most_seconds, most_bytes
         self.executions = 0

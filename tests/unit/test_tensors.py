@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -136,9 +137,9 @@ def test_what_holds_no_weights_by_name_is_refused(tmp_path: Path, content: objec
 
 def test_names_in_a_file_do_not_break_the_line(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    header = b'{"a\\nb\\u001b": {"dtype": "F32", "shape": [9], "data_offsets": [0, 4]}}'
-    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
-    with pytest.raises(ModelUnavailable, match="is damaged") as caught:
+    header = b'{"a\\nb\\u001b": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}'
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
+    with pytest.raises(ModelUnavailable, match="is damaged .* tensor `a") as caught:
         tensors.read(path)
     assert str(caught.value).isprintable()
 
@@ -176,6 +177,17 @@ def test_a_pickle_that_makes_no_sense_is_refused(tmp_path: Path, pickled: bytes,
     else:
         path.write_bytes(pickled)
     refused(path, "is damaged|holds")
+
+
+def test_weights_that_the_older_format_only_claims_to_hold_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save(WEIGHTS, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    keys = re.findall(rb"\d{9,}", content)
+    path.write_bytes(
+        content[: content.rindex(keys[-1])] + content[content.rindex(keys[-1]) :].replace(keys[-1], keys[0])
+    )
+    refused(path, "is damaged or cut off")
 
 
 def test_a_name_in_a_zip_that_is_no_text_is_refused(tmp_path: Path) -> None:

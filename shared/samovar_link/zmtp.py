@@ -170,7 +170,9 @@ class Dealer:
     # --- coming in --------------------------------------------------------------------------------------------------
 
     def receive_buffer(self) -> memoryview:
-        """Where the next bytes go: never empty. Ask again after each `received`."""
+        """Where the next bytes go: never empty. Ask again after each `received`. Raises what that put off."""
+        if self._broken is not None:
+            raise self._broken
         if self._body is not None:
             return self._body[self._body_filled :]
         return self._buffer[self._end :]
@@ -178,10 +180,8 @@ class Dealer:
     def received(self, count: int, now: float) -> list[Event]:
         """`count` bytes were written to the start of `receive_buffer`. Returns what they complete.
 
-        Where a ProtocolError has messages before it, these are returned, and the next call of this or `tick` raises it.
+        Where a ProtocolError has messages before it, these are returned, and `receive_buffer` and `tick` raise it then.
         """
-        if self._broken is not None:
-            raise self._broken
         if not count:
             return []
         self._heard, self._pinged = now, None

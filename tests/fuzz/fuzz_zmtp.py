@@ -53,13 +53,13 @@ class Ear:
     def feed(self, data: bytes) -> None:
         """One piece, as a socket hands it over."""
         while data and self.error is None:
-            buffer = self._dealer.receive_buffer()
-            if not buffer.nbytes:
-                raise Finding("nowhere to put the next byte")
-            count = min(buffer.nbytes, len(data))
-            buffer[:count] = data[:count]
-            data = data[count:]
             try:
+                buffer = self._dealer.receive_buffer()
+                if not buffer.nbytes:
+                    raise Finding("nowhere to put the next byte")
+                count = min(buffer.nbytes, len(data))
+                buffer[:count] = data[:count]
+                data = data[count:]
                 self._note(self._dealer.received(count, self._now))
             except ProtocolError as error:
                 self.error = error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import re
 import struct
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from samovar.networks import trained
 from samovar.weights import tensors
 from samovar_link.errors import ModelUnavailable
 
@@ -186,6 +189,35 @@ def test_weights_that_the_older_format_only_claims_to_hold_are_refused(tmp_path:
     key = re.findall(rb"\d{9,}", content)[-1]  # in the list at the end of those that follow
     path.write_bytes(content[: content.rindex(key)] + content[content.rindex(key) :].replace(key, b"9" * len(key)))
     refused(path, "is damaged or cut off")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asks for the peak of memory")
+@pytest.mark.parametrize(
+    "options",
+    ['{"features": 4000}', '{"features": 1000000}', '{"depth": 100000000}', '{"features": -1}', "[]", "[" * 5000],
+)
+def test_a_file_cannot_ask_for_a_network_that_is_larger_than_itself(tmp_path: Path, options: str) -> None:
+    import resource
+
+    from safetensors.torch import save_file
+
+    path = tmp_path / "model.safetensors"
+    save_file(WEIGHTS, path, {"architecture": "srvgg", "options": options})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelUnavailable, match="says that it is a Compact and holds the weights of something else"):
+        trained.describe(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000 << (10 * (sys.platform == "darwin"))
+
+
+@pytest.mark.parametrize("architecture", trained.KINDS)
+def test_a_network_of_our_own_is_opened_as_it_was(tmp_path: Path, architecture: str) -> None:
+    from safetensors.torch import save_file
+
+    made = importlib.import_module(f"samovar.networks.{trained.KINDS[architecture].purpose}").build()
+    save_file(made.state_dict(), tmp_path / "model.safetensors", {"architecture": architecture})
+    opened = trained.open_file(tmp_path / "model.safetensors").state_dict()
+    assert opened.keys() == made.state_dict().keys()
+    assert all(torch.equal(each, opened[name].to(each.dtype)) for name, each in made.state_dict().items())
 
 
 def test_a_name_in_a_zip_that_is_no_text_is_refused(tmp_path: Path) -> None:

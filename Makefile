@@ -1,13 +1,14 @@
 # make demo    set up, upscale a drawing, show before and after, print the seconds
 # make test    set up everything, editors included, and run every test
 # make bench   how fast it is on this machine, beside others; writes bench/latest.json
+# make fuzz    made-up input for everything that reads what comes from outside: FUZZ_SECONDS=20 each, or FUZZ_RUNS
 PYTHON ?= python3
 VENV := .venv
 # Small pictures: two tests at a time with a thread each take a quarter of what one with all threads takes.
 QUICK := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo setup test lint unit editors bench images dist clean
+.PHONY: demo setup test lint unit editors bench fuzz images dist clean
 
 demo: $(VENV)/.samovar
 	$(VENV)/bin/python docs/demo.py demo
@@ -32,6 +33,9 @@ editors: $(VENV)/.tests
 
 bench: $(VENV)/.bench
 	$(VENV)/bin/samovar bench -o bench/latest.json
+
+fuzz: $(VENV)/.fuzz
+	FUZZ_SECONDS="$(FUZZ_SECONDS)" FUZZ_RUNS="$(FUZZ_RUNS)" $(VENV)/bin/python tests/fuzz/run.py $(FUZZ_TARGETS)
 
 # The pictures of the README, from the real program and the real editors.
 images: $(VENV)/.tests editors
@@ -60,6 +64,11 @@ $(VENV)/.tests: $(VENV)/.samovar
 
 $(VENV)/.bench: $(VENV)/.samovar
 	$(PIP) --editable '.[bench]'
+	@touch $@
+
+# Not part of dev: there are wheels for Linux and macOS, and Python 3.11 to 3.13.
+$(VENV)/.fuzz: $(VENV)/.tests
+	$(PIP) --editable '.[fuzz]'
 	@touch $@
 
 clean:

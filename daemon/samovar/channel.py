@@ -28,11 +28,15 @@ import msgpack
 
 from samovar.segment import Block, Segment, SegmentPool
 from samovar_link import codec
+from samovar_link.errors import ProtocolError
 from samovar_link.messages import MESSAGES, LoadedModel, Message
 
 _LENGTH = struct.Struct("<I")
 _READ_BYTES = 1 << 18
 _MAX_DESCRIPTORS = 64
+_MAX_WAITING_DESCRIPTORS = 4 * _MAX_DESCRIPTORS
+_MAX_BLOCKS = 4096
+_MAX_PACKET_BYTES = codec.MAX_HEADER_BYTES + 64 * _MAX_BLOCKS
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,10 @@ class Channel:
         with self._lock:
             if self._closed:
                 return
+            header = codec.encode(cast(Message, message))  # first: what cannot be sent lends nothing
             descriptors: list[int] = []
             mentions = [self._mention(block, descriptors) for block in blocks]
-            body = cast(bytes, msgpack.packb([codec.encode(cast(Message, message)), mentions]))
+            body = cast(bytes, msgpack.packb([header, mentions]))
             self._outbox.append((memoryview(_LENGTH.pack(len(body)) + body), descriptors))
             self.flush()
 
@@ -155,7 +160,8 @@ class Channel:
     # --- in ---------------------------------------------------------------------------------------------------------
 
     def receive(self) -> list[tuple[Said, list[Block]]]:
-        """What has come, whole packets only. Raises EOFError when the peer is gone."""
+        """What has come, whole packets only. Raises EOFError when the peer is gone, ProtocolError or BadRequest when it
+        says what no peer of ours would; the channel is of no further use then."""
         try:
             data = self._read()
         except (BlockingIOError, InterruptedError):
@@ -165,18 +171,30 @@ class Channel:
         if not data:
             raise EOFError("the other end closed")
         self._incoming += data
-        packets = []
-        while (body := self._next_body()) is not None:
-            header, mentions = msgpack.unpackb(body)
-            message: Any = codec.decode(header, KINDS)
-            blocks = [self._resolve(*mention) for mention in mentions]
-            if isinstance(message, Recycle):
-                self._returned(message.segment)
-            elif isinstance(message, Drop):
-                self._attached.pop(message.segment).close()
-            else:
+        packets: list[tuple[Said, list[Block]]] = []
+        try:
+            while (body := self._next_body()) is not None:
+                header, mentions = _opened(body)
+                message: Any = codec.decode(header, KINDS)
+                blocks: list[Block] = []
                 packets.append((cast(Said, message), blocks))
+                for mention in mentions:
+                    blocks.append(self._resolve(*_checked(mention)))
+                if isinstance(message, (Recycle, Drop)):
+                    _release([packets.pop()])
+                    self._take_back(message)
+        except BaseException:
+            _release(packets)  # nobody hears of them any more
+            raise
         return packets
+
+    def _take_back(self, message: Recycle | Drop) -> None:
+        if isinstance(message, Recycle):
+            self._returned(message.segment)
+        elif (segment := self._attached.pop(message.segment, None)) is not None:
+            segment.close()
+        else:
+            raise ProtocolError(f"the peer drops segment {message.segment}, which never came")
 
     def _read(self) -> bytes:
         if sys.platform == "win32":
@@ -184,12 +202,17 @@ class Channel:
         flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
         data, descriptors, _, _ = socket.recv_fds(self._socket, _READ_BYTES, _MAX_DESCRIPTORS, flags)
         self._descriptors += descriptors
+        if len(self._descriptors) > _MAX_WAITING_DESCRIPTORS:
+            raise ProtocolError(f"the peer sent {len(self._descriptors)} descriptors that no segment needs")
         return data
 
     def _next_body(self) -> bytes | None:
         if len(self._incoming) < _LENGTH.size:
             return None
-        end = _LENGTH.size + _LENGTH.unpack_from(self._incoming)[0]
+        length = _LENGTH.unpack_from(self._incoming)[0]
+        if length > _MAX_PACKET_BYTES:
+            raise ProtocolError(f"packet of {length} bytes, at most {_MAX_PACKET_BYTES} allowed")
+        end = _LENGTH.size + length
         if len(self._incoming) < end:
             return None
         body = bytes(self._incoming[_LENGTH.size : end])
@@ -200,11 +223,28 @@ class Channel:
         if id % 2 == self._pool.parity:
             segment = self._pool.hold(id)
             if segment is None:
-                raise EOFError(f"the peer mentions segment {id}, which is not in use")
-            return Block(segment, offset, length, lambda: self._pool.release(id))
-        if id not in self._attached:
-            self._attached[id] = Segment.attach(id, capacity, name or self._descriptors.popleft())
-        return Block(self._attached[id], offset, length, lambda: self.send(Recycle(id)))
+                raise ProtocolError(f"the peer mentions segment {id}, which is not in use")
+            block = Block(segment, offset, length, lambda: self._pool.release(id))
+        else:
+            if id not in self._attached:
+                self._attached[id] = self._attach(id, capacity, name)
+            block = Block(self._attached[id], offset, length, lambda: self.send(Recycle(id)))
+        if len(block) != length:
+            block.release()
+            raise ProtocolError(f"the peer mentions {length} bytes from {offset} of segment {id}, which has fewer")
+        return block
+
+    def _attach(self, id: int, capacity: int, name: str | None) -> Segment:
+        if sys.platform == "win32":
+            handle: int | str | None = name
+        else:  # never a number that the peer chose: it may be of a file of ours
+            handle = self._descriptors.popleft() if self._descriptors and name is None else None
+        if handle is None:
+            raise ProtocolError(f"segment {id} came without its memory")
+        try:
+            return Segment.attach(id, capacity, handle)
+        except (OSError, ValueError, OverflowError) as error:
+            raise ProtocolError(f"segment {id} of {capacity} bytes cannot be mapped: {error}") from error
 
     def _returned(self, id: int) -> None:
         with self._lock:
@@ -232,3 +272,29 @@ class Channel:
         for id, count in lent.items():
             for _ in range(count):
                 self._pool.release(id)
+
+
+def _opened(body: bytes) -> tuple[bytes, list[object]]:
+    """Header and mentions of a packet. Raises ProtocolError."""
+    try:
+        header, mentions = msgpack.unpackb(body, max_array_len=_MAX_BLOCKS, max_map_len=0, max_ext_len=0)
+    except Exception as error:  # see `codec`: msgpack raises a dozen types for one fact
+        raise ProtocolError(f"a packet that is not msgpack: {type(error).__name__}") from error
+    if not isinstance(header, bytes) or not isinstance(mentions, list):
+        raise ProtocolError("a packet that is not header and mentions")
+    return header, mentions
+
+
+def _checked(mention: object) -> tuple[int, int, int, int, str | None]:
+    """A mention of a segment. Raises ProtocolError."""
+    if isinstance(mention, list) and len(mention) == 5 and isinstance(mention[4], (str, type(None))):
+        numbers = mention[:4]
+        if all(type(number) is int and 0 <= number < 1 << 62 for number in numbers) and numbers[1]:
+            return cast("tuple[int, int, int, int, str | None]", tuple(mention))
+    raise ProtocolError("the peer mentions what is no segment")
+
+
+def _release(packets: Sequence[tuple[Said, list[Block]]]) -> None:
+    for _, blocks in packets:
+        for block in blocks:
+            block.release()

@@ -2,7 +2,9 @@
 
 A fresh 64 MB costs 16384 page faults, which take longer than moving the pixels does (measured: an echo of 64 MB took
 103 ms into fresh `bytearray`s, 75 ms into huge pages, 60 ms into memory used before). So on Linux large blocks come
-from anonymous maps with huge pages, and the last one is kept for a few seconds. Elsewhere a plain `bytearray` does.
+from anonymous maps with huge pages, and the last one is kept for a few seconds. Elsewhere they come from fresh maps:
+a `bytearray` would be written full of zeros, and a peer that announces a frame and never sends it would have us do so
+to 16 GB.
 
 Whether the reader let go is asked of Python, not guessed: a map that has memoryviews refuses to be resized.
 """
@@ -31,8 +33,10 @@ class Blocks:
 
     def take(self, size: int, now: float) -> memoryview:
         """`size` writable bytes of any content, the caller's for as long as it holds on to them."""
-        if not _HUGE or size < MAPPED_BYTES:
+        if size < MAPPED_BYTES:
             return memoryview(bytearray(size))
+        if not _HUGE:
+            return memoryview(mmap.mmap(-1, size))[:size]
         block, self._kept = self._kept, None
         if block is None or not size <= len(block) <= 2 * size or _is_held(block):
             block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -15,9 +15,10 @@ import functools
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from . import messages
-from .errors import BadRequest, ProtocolError
+from .errors import BadRequest, ProtocolError, name_of
 from .messages import Limits, Message, Raster
 
 try:  # an installed plug-in carries msgpack's pure-Python part under this private name
@@ -25,10 +26,21 @@ try:  # an installed plug-in carries msgpack's pure-Python part under this priva
 except ImportError:
     import msgpack  # type: ignore[import-untyped,unused-ignore,no-redef]
 
-MAX_HEADER_BYTES = 1 << 20
-"""Frame 0 holds names and numbers; a larger one is an attack or a bug."""
+_Container = TypeVar("_Container", list[object], dict[str, object])
 
-_MAX_ITEMS = 10_000
+MAX_HEADER_BYTES = 1 << 19
+"""Frame 0 holds names and numbers; a larger one is an attack or a bug. The offer of 33 models takes 17 KB."""
+
+_MAX_ITEMS = 4096
+"""Of one list or map. Compiled msgpack takes memory for as many as a list claims to have, at each of 1024 levels."""
+
+_MAX_VALUES = 1 << 16
+"""In all lists and maps together: an empty map is one byte here and 88 in memory, and a second of pure Python reads
+a million."""
+
+_FARTHEST = 1 << 31
+"""Pixels to where a raster may lie: it comes back scaled, and has to fit the wire then."""
+
 _SCALARS = frozenset((bool, int, float, str))
 
 
@@ -79,14 +91,15 @@ def check_images(images: dict[str, Raster], frame_sizes: Sequence[int], limits: 
     """
     used = set()
     for role, raster in images.items():
-        _check_raster(role, raster, limits)
+        where = f"images[{name_of(role)}]"
+        _check_raster(where, raster, limits)
         if not 0 <= raster.frame < len(frame_sizes):
-            raise BadRequest.field(f"images[{role}].frame", raster.frame, f"0..{len(frame_sizes) - 1}")
+            raise BadRequest.field(f"{where}.frame", raster.frame, f"0..{len(frame_sizes) - 1}")
         if raster.packed:
-            _check_packed(role, raster, frame_sizes[raster.frame])
+            _check_packed(where, raster, frame_sizes[raster.frame])
         elif frame_sizes[raster.frame] != raster.size_bytes:
             raise BadRequest(
-                f"images[{role}]: {raster.width}x{raster.height}, {raster.channels} channels of {raster.dtype} need "
+                f"{where}: {raster.width}x{raster.height}, {raster.channels} channels of {raster.dtype} need "
                 f"{raster.size_bytes} bytes, but its frame has {frame_sizes[raster.frame]}"
             )
         used.add(raster.frame)
@@ -94,18 +107,17 @@ def check_images(images: dict[str, Raster], frame_sizes: Sequence[int], limits: 
         raise BadRequest.field("frames", len(frame_sizes), f"{len(used)}, one for each image")
 
 
-def _check_packed(role: str, raster: Raster, size_bytes: int) -> None:
+def _check_packed(where: str, raster: Raster, size_bytes: int) -> None:
     if raster.packed not in messages.PACKINGS:
-        raise BadRequest.field(f"images[{role}].packed", raster.packed, f"nothing, {', '.join(messages.PACKINGS)}")
+        raise BadRequest.field(f"{where}.packed", raster.packed, f"nothing, {', '.join(messages.PACKINGS)}")
     if not 0 < size_bytes < raster.size_bytes:
         raise BadRequest(
-            f"images[{role}]: its packed frame has {size_bytes} bytes; allowed: fewer than the {raster.size_bytes} "
+            f"{where}: its packed frame has {size_bytes} bytes; allowed: fewer than the {raster.size_bytes} "
             "that are in it"
         )
 
 
-def _check_raster(role: str, raster: Raster, limits: Limits) -> None:
-    where = f"images[{role}]"
+def _check_raster(where: str, raster: Raster, limits: Limits) -> None:
     for name, size in (("width", raster.width), ("height", raster.height)):
         if not 1 <= size <= limits.max_side:
             raise BadRequest.field(f"{where}.{name}", size, f"1..{limits.max_side} pixels")
@@ -120,6 +132,9 @@ def _check_raster(role: str, raster: Raster, limits: Limits) -> None:
         raise BadRequest.field(f"{where}.dtype", raster.dtype, ", ".join(messages.DTYPE_BYTES))
     if raster.order not in messages.ORDERS:
         raise BadRequest.field(f"{where}.order", raster.order, ", ".join(messages.ORDERS))
+    for name, place in (("x", raster.x), ("y", raster.y)):
+        if abs(place) > _FARTHEST:
+            raise BadRequest.field(f"{where}.{name}", place, f"{-_FARTHEST}..{_FARTHEST} pixels")
 
 
 # --- packing --------------------------------------------------------------------------------------------------------
@@ -160,16 +175,36 @@ def _plain(value: object) -> object:
 def _unpack(header: bytes | bytearray | memoryview) -> tuple[str, dict[str, object]]:
     if len(header) > MAX_HEADER_BYTES:
         raise ProtocolError(f"header of {len(header)} bytes, at most {MAX_HEADER_BYTES} allowed")
+    counted = _Count()
     try:
         body = msgpack.unpackb(
             bytes(header), raw=False, strict_map_key=True, use_list=True,
             max_array_len=_MAX_ITEMS, max_map_len=_MAX_ITEMS, max_bin_len=MAX_HEADER_BYTES, max_ext_len=0,
+            list_hook=counted, object_hook=counted, ext_hook=_no_extension,
         )  # fmt: skip
     except Exception as error:  # msgpack raises a dozen types, RecursionError among them, for one fact: no msgpack
-        raise ProtocolError(f"frame 0 is not msgpack: {type(error).__name__}: {error}") from error
+        reason = f"{type(error).__name__}: {name_of(str(error), 200)}"
+        raise ProtocolError(f"frame 0 is not msgpack: {reason}") from error
     if not (isinstance(body, list) and len(body) == 2 and isinstance(body[0], str) and isinstance(body[1], dict)):
         raise ProtocolError("frame 0 is not [kind, fields]")
     return body[0], body[1]
+
+
+class _Count:
+    """Takes every list and map that is read, and stops when there are too many values in them."""
+
+    def __init__(self) -> None:
+        self._left = _MAX_VALUES
+
+    def __call__(self, found: _Container) -> _Container:
+        self._left -= 1 + len(found)
+        if self._left < 0:
+            raise ValueError(f"more than {_MAX_VALUES} values")
+        return found
+
+
+def _no_extension(code: int, data: bytes) -> object:
+    raise ValueError(f"extension type {code}")
 
 
 @functools.cache
@@ -205,8 +240,8 @@ def _convert(value: object, hint: object, where: str) -> object:
         return tuple(_convert(item, arguments[0], f"{where}[{index}]") for index, item in enumerate(value))
     if origin is dict and isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
-            raise BadRequest.field(where, sorted(map(repr, value)), "a map with text keys")
-        return {key: _convert(item, arguments[1], f"{where}[{key[:40]}]") for key, item in value.items()}
+            raise BadRequest.field(where, value, "a map with text keys")
+        return {key: _convert(item, arguments[1], f"{where}[{name_of(key)}]") for key, item in value.items()}
     if isinstance(hint, type):
         if dataclasses.is_dataclass(hint):
             return _build(hint, value, where)

@@ -20,6 +20,8 @@ from .messages import PROTOCOL
 from .ownership import read_private
 
 FILE_NAME = "connection.json"
+_MAX_CHARACTERS = 1 << 16
+_MAX_TOKEN_BYTES = 255  # what a PLAIN handshake carries
 
 
 @dataclass(frozen=True)
@@ -48,21 +50,33 @@ class ConnectionFile:
     def read(cls, path: Path) -> ConnectionFile:
         """Raises FileNotFoundError if there is none, DaemonUnavailable if it cannot be used."""
         try:
-            fields = json.loads(read_private(path, "connection file"))
-            return cls(
+            text = read_private(path, "connection file")
+            if len(text) > _MAX_CHARACTERS:
+                raise ValueError("too long")
+            fields = json.loads(text)
+            found = cls(
                 pid=int(fields["pid"]), token=str(fields["token"]), endpoints=tuple(map(str, fields["endpoints"])),
                 protocol=int(fields["protocol"]), version=str(fields.get("version", "")),
             )  # fmt: skip
+            found._check()
+            return found
         except FileNotFoundError:
             raise
         except OSError as error:
             raise DaemonUnavailable(
                 f"Samovar's connection file {path} cannot be read ({error.strerror}); make it readable for this user."
             ) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DaemonUnavailable(
                 f"Samovar's connection file {path} is damaged; stop Samovar, delete the file and start it again."
             ) from error
+
+    def _check(self) -> None:
+        """Raises ValueError for text that neither a handshake nor an address can carry."""
+        for text in (self.token, self.version, *self.endpoints):
+            text.encode()  # half a surrogate pair cannot be
+        if not 1 <= len(self.token.encode()) <= _MAX_TOKEN_BYTES:
+            raise ValueError("no token")
 
 
 def home() -> Path:

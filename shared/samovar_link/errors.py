@@ -17,7 +17,14 @@ because doing what the user asked is not an error.
 
 from __future__ import annotations
 
+import reprlib
 from typing import ClassVar
+
+_SHOWN_CHARACTERS = 80
+_repr = reprlib.Repr()  # of what a peer sent: however deep and long that is, this is quick and does not raise
+_repr.maxlevel = 3
+_repr.maxstring = _repr.maxother = _repr.maxlong = 4 * _SHOWN_CHARACTERS
+_repr.maxlist = _repr.maxtuple = _repr.maxdict = 20
 
 
 class RemoteError(Exception):
@@ -47,10 +54,15 @@ class BadRequest(RemoteError):
     @classmethod
     def field(cls, name: str, value: object, allowed: str, hint: str = "") -> BadRequest:
         """The usual form: which field, what it held, what it may hold."""
-        shown = repr(value)
-        if len(shown) > 80:
-            shown = shown[:77] + "..."
+        shown = _repr.repr(value)
+        if len(shown) > _SHOWN_CHARACTERS:
+            shown = shown[: _SHOWN_CHARACTERS - 3] + "..."
         return cls(f"{name} is {shown}; allowed: {allowed}", hint)
+
+
+def name_of(text: str, most: int = 40) -> str:
+    """Text that a peer chose, as a sentence or a line of the log may hold it: short, and without a line break."""
+    return (text if text.isprintable() else repr(text[:most])[1:-1])[:most]
 
 
 class OutOfMemory(RemoteError):

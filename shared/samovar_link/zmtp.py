@@ -5,7 +5,8 @@ Source: ZeroMQ RFC 23 (ZMTP 3.0), RFC 24 (PLAIN), and of RFC 37 (ZMTP 3.1) the c
 Rules for whoever edits this file:
 1. No socket, no clock, no thread. Bytes and the time are passed in; buffers and events are handed out.
 2. Whatever the peer sends, the only exception is `ProtocolError`. After it the connection is of no further use.
-3. Every step consumes input or returns: no input can make it loop, and none makes it hold more memory than `Limits`.
+3. Every step consumes input or returns: no input can make it loop, and none makes it hold more memory than `Limits`,
+   nor lets what is to be sent grow when the peer does not read.
 4. Pixels are copied by nobody here. A large frame is received straight into the buffer that its reader gets, and sent
    straight from the buffer that its sender gave. Only frames of up to `SMALL_FRAME` bytes are copied.
 5. We greet as 3.0. libzmq 4.3 then still sends PINGs when told to, and answers ours, because it takes both for
@@ -38,6 +39,8 @@ _BUFFER_BYTES = 64 << 10
 _MORE, _LONG, _COMMAND = 1, 2, 4
 _GREETING_BYTES = 64
 _MAX_COMMAND_BYTES = 64 << 10
+_MAX_UNSENT = 256  # buffers, before a PING is not answered: what is on its way shows the peer that we live
+_MAX_CONTEXT_BYTES = 16  # of a PING, says RFC 37
 _MAX_BUFFERS = 64  # of one sendmsg; POSIX promises 16, every system we know takes 1024
 
 Buffer = Union[bytes, bytearray, memoryview]
@@ -100,6 +103,7 @@ class Dealer:
         self._deadline = now + limits.handshake_seconds
         self._heard = now
         self._pinged: float | None = None
+        self._broken: ProtocolError | None = None  # raised when the messages that came before it are delivered
 
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._start = self._end = 0  # the bytes in between are not parsed yet
@@ -166,13 +170,18 @@ class Dealer:
     # --- coming in --------------------------------------------------------------------------------------------------
 
     def receive_buffer(self) -> memoryview:
-        """Where the next bytes go: never empty. Ask again after each `received`."""
+        """Where the next bytes go: never empty. Ask again after each `received`. Raises what that put off."""
+        if self._broken is not None:
+            raise self._broken
         if self._body is not None:
             return self._body[self._body_filled :]
         return self._buffer[self._end :]
 
     def received(self, count: int, now: float) -> list[Event]:
-        """`count` bytes were written to the start of `receive_buffer`. Returns what they complete."""
+        """`count` bytes were written to the start of `receive_buffer`. Returns what they complete.
+
+        Where a ProtocolError has messages before it, these are returned, and `receive_buffer` and `tick` raise it then.
+        """
         if not count:
             return []
         self._heard, self._pinged = now, None
@@ -184,8 +193,14 @@ class Dealer:
                 self._take_frame(self._body_flags, body, events)
             return events
         self._end += count
-        while self._parse_one(events):
-            pass
+        try:
+            while self._parse_one(events):
+                pass
+        except ProtocolError as error:
+            if not events:
+                raise
+            self._broken, self._start, self._end = error, 0, 0
+            return events
         rest = self._end - self._start
         if self._start:
             self._buffer[:rest] = self._buffer[self._start : self._end]
@@ -193,7 +208,9 @@ class Dealer:
         return events
 
     def tick(self, now: float) -> None:
-        """See to deadlines and heartbeats. Raises ProtocolError when the peer took too long."""
+        """See to deadlines and heartbeats. Raises ProtocolError: the peer took too long, or what `received` put off."""
+        if self._broken is not None:
+            raise self._broken
         self._blocks.tick(now)
         if not self.ready:
             if now > self._deadline:
@@ -300,7 +317,10 @@ class Dealer:
         name, data = body[1 : 1 + body[0]], body[1 + body[0] :]
         if self.ready:
             if name == b"PING":
-                self._queue_command(b"PONG", data[2:])
+                if len(data) > 2 + _MAX_CONTEXT_BYTES:
+                    raise ProtocolError(f"PING of {len(data)} bytes, at most {2 + _MAX_CONTEXT_BYTES} allowed")
+                if len(self._out) < _MAX_UNSENT:
+                    self._queue_command(b"PONG", data[2:])
             elif name == b"ERROR":
                 raise ProtocolError(f"the peer reports an error: {_reason(data)}")
         elif name != self._expected.encode():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from stage import A, B, FakeBlock, Frame, Stage
 
 from samovar.broker.job import Pixels
 from samovar.broker.port import Bounds, Delivery
@@ -30,6 +29,7 @@ from samovar_link.messages import (
     Stopping,
     Welcome,
 )  # fmt: skip
+from stage import A, B, FakeBlock, Frame, Stage
 
 
 @pytest.fixture
@@ -54,6 +54,25 @@ def test_another_protocol_is_refused_and_stays_a_stranger(stage: Stage) -> None:
     assert isinstance(first, Refused) and "krita speaks protocol 2, Samovar 1.0 speaks 1" in first.message
     assert isinstance(second, Refused) and second.kind == "Run"
     assert stage.worker.runs == []
+
+
+@pytest.mark.parametrize("name", ["x\ny", "\x1b[31m", "x" * 200_000])
+def test_what_a_client_calls_itself_is_a_short_part_of_a_line(stage: Stage, name: str) -> None:
+    stage.say(b"c", Hello(protocol=2, client=name, version=name))
+    stage.say(b"c", Hello(client=name, version=name))
+    stage.say(b"c", Status())
+    stage.run(b"c", "j")
+    stage.say(b"c", Status())
+    (_, refused), _, _, (_, status) = stage.take()
+    assert isinstance(refused, Refused) and refused.message.isprintable() and len(refused.message) < 250
+    assert isinstance(status, StatusReport)
+    assert status.jobs[0].client.isprintable() and len(status.jobs[0].client) <= 121
+
+
+def test_a_field_of_great_depth_is_refused_like_any_other(stage: Stage) -> None:
+    stage.dispatcher.receive(A, b"\x92\xa4Ping\x81\xa5nonce" + b"\x91" * 1000 + b"\xc0", [])
+    ((_, refused),) = stage.take()
+    assert isinstance(refused, Refused) and refused.message.startswith("Ping.nonce is [[[")
 
 
 def test_stop_is_passed_on_and_goodbye_is_said_to_all(stage: Stage) -> None:

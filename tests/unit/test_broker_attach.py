@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from stage import A, B, FakeBlock, Stage
 
 from samovar.broker.port import Bounds, Delivery
 from samovar_link.messages import (
@@ -19,6 +18,7 @@ from samovar_link.messages import (
     Status,
     StatusReport,
 )  # fmt: skip
+from stage import A, B, FakeBlock, Stage
 
 LEASE = 3.1
 

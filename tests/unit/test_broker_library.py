@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-from stage import A, B, Stage
 
 from samovar.broker import library
 from samovar.card import ModelCard, WeightFile
 from samovar.weights import store
 from samovar_link.messages import Message, Pull, Pulled, Pulling, Refused, StopPull, Welcome
+from stage import A, B, Stage
 
 MODEL = "far/away"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from stage import A, B, Stage
 
 from samovar.card import ModelCard
 from samovar.channel import Held, Ready
@@ -19,6 +18,7 @@ from samovar_link.messages import (
     Warm,
     Warmed,
 )  # fmt: skip
+from stage import A, B, Stage
 
 GROW = Warm("grow")
 SMALL, LARGE = LoadedModel("small", "cpu", 10, "torch"), LoadedModel("large noise1", "cpu", 90, "torch")

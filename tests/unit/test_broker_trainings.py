@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-from stage import A, B, Stage
 
 from samovar.broker.trainings import QUIET_SECONDS
 from samovar_link.errors import UnknownJob
@@ -26,6 +25,7 @@ from samovar_link.messages import (
     Train,
     Warm,
 )  # fmt: skip
+from stage import A, B, Stage
 
 JOB = "0123456789abcdef" * 2
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import struct
 import sys
 from collections.abc import Iterator
+from typing import cast
 
+import msgpack
 import pytest
 
-from samovar.channel import Channel, Held, Ready, Said
+from samovar.channel import Channel, Drop, Held, Ready, Said
 from samovar.segment import Block, SegmentPool
-from samovar_link.messages import Cancel, Done, LoadedModel, Progress, Raster, Run
+from samovar_link import codec
+from samovar_link.errors import BadRequest, ProtocolError
+from samovar_link.messages import Cancel, Done, LoadedModel, Message, Progress, Raster, Run
 
 
 class Line:
@@ -151,6 +156,102 @@ def test_sending_to_a_dead_peer_is_no_error(line: Line) -> None:
         line.broker.receive()
     line.broker.close()
     line.broker.send(Cancel("j"))
+
+
+# --- an end that has lost its mind ------------------------------------------------------------------------------------
+
+CANCEL = codec.encode(Cancel("j"))
+
+
+def packet(*content: object) -> bytes:
+    body = msgpack.packb(list(content))
+    return struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b"\xff\xff\xff\xff", "packet of 4294967295 bytes"),
+        (struct.pack("<I", 1) + b"\xc1", "not msgpack"),
+        (packet(), "not msgpack"),
+        (packet(7, []), "not header and mentions"),
+        (packet(CANCEL, 7), "not header and mentions"),
+        (packet(b"\xc1", []), "frame 0 is not msgpack"),
+        (packet(msgpack.packb(["Cancel", {"job": 7}]), []), "Cancel.job is 7"),
+        (packet(CANCEL, [None]), "no segment"),
+        (packet(CANCEL, [[1, 16, 0, 16]]), "no segment"),
+        (packet(CANCEL, [[1, 16, -1, 16, None]]), "no segment"),
+        (packet(CANCEL, [["1", 16, 0, 16, None]]), "no segment"),
+        (packet(CANCEL, [[1, 16, 0, 16, None]]), "came without its memory"),
+        (packet(CANCEL, [[0, 16, 0, 16, None]]), "which is not in use"),
+        (packet(codec.encode(cast(Message, Drop(5))), []), "which never came"),
+        (struct.pack("<I", 3000) + b"\x92" + (b"\xdc\x0f\xff" * 1000).ljust(2999, b"\xc0"), "not msgpack"),
+    ],
+)  # fmt: skip
+def test_what_no_peer_of_ours_would_say_is_named(line: Line, data: bytes, complaint: str) -> None:
+    line.sockets[1].send(data)
+    with pytest.raises((ProtocolError, BadRequest), match=complaint) as caught:
+        line.broker.receive()
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 1001), (1000, 1), (1 << 40, 1)])
+def test_a_block_is_never_shorter_than_its_mention(line: Line, offset: int, length: int) -> None:
+    line.pools[0].take(1 << 16)
+    offset += (1 << 16) - 1000 if offset <= 1000 else 0
+    line.sockets[1].send(packet(CANCEL, [[0, 1 << 16, offset, length, None]]))
+    with pytest.raises(ProtocolError, match="which has fewer"):
+        line.broker.receive()
+
+
+def test_what_came_before_nonsense_gives_its_memory_back(line: Line) -> None:
+    block = line.pools[0].take(1000)
+    mention = [0, block.segment.capacity, 0, 1000, None]
+    line.sockets[1].send(packet(CANCEL, [mention, mention]) + packet(CANCEL, [mention, None]))
+    with pytest.raises(ProtocolError):
+        line.broker.receive()
+    block.release()
+    assert line.pools[0].used_bytes == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors")
+def test_a_peer_cannot_name_one_of_our_descriptors(line: Line) -> None:
+    ours = os.open(os.devnull, os.O_RDONLY)
+    try:
+        line.sockets[1].send(packet(CANCEL, [[1, 16, 0, 16, str(ours)]]))
+        with pytest.raises(ProtocolError, match="came without its memory"):
+            line.broker.receive()
+        os.fstat(ours)  # it is still open
+    finally:
+        os.close(ours)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors")
+def test_a_descriptor_that_cannot_be_mapped_is_named_and_closed(line: Line) -> None:
+    read, write = os.pipe()
+    socket.send_fds(line.sockets[1], [packet(CANCEL, [[1, 16, 0, 16, None]])], [read])
+    with pytest.raises(ProtocolError, match="segment 1 of 16 bytes cannot be mapped"):
+        line.broker.receive()
+    os.close(read)
+    with pytest.raises(BrokenPipeError):  # nobody has its other end
+        os.write(write, b"x")
+    os.close(write)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors")
+def test_descriptors_without_end_are_not_collected(line: Line) -> None:
+    with pytest.raises(ProtocolError, match="descriptors that no segment needs"):
+        for _ in range(20):
+            socket.send_fds(line.sockets[1], [packet(CANCEL, [])], [0] * 50)
+            line.broker.receive()
+
+
+def test_what_cannot_be_sent_lends_nothing(line: Line) -> None:
+    block = line.pools[0].take(1000)
+    with pytest.raises(OverflowError):
+        line.broker.send(Progress("j", 0.5, images={"image": Raster(1 << 70, 1, 1)}), [block])
+    block.release()
+    assert line.pools[0].used_bytes == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 import types
 import typing
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from samovar_link import codec, errors, messages
 from samovar_link.errors import BadRequest, ProtocolError
-from samovar_link.messages import Done, Failed, Limits, Message, Ping, Raster, Run, Welcome
+from samovar_link.messages import Done, Failed, Limits, Message, ModelInfo, Ping, Raster, Run, Welcome
 
 KINDS = list(messages.MESSAGES.values())
 quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -154,8 +155,81 @@ def test_headers_meant_to_hurt_are_refused(data: bytes) -> None:
         codec.decode(data)
 
 
+RUN = b"\x92\xa3Run\x83\xa3job\xa1a\xa9operation\xa1b\xa5newer"
+ROW = b"\xdc\x0f\xa0"  # a list of 4000
+
+
+@pytest.mark.usefixtures("either_msgpack")
+@pytest.mark.parametrize("depth", [100, 600, 1000])
+def test_a_field_of_any_depth_is_refused_in_one_short_line(depth: int) -> None:
+    with pytest.raises((BadRequest, ProtocolError), match="Pong.nonce is|StackError") as caught:
+        codec.decode(b"\x92\xa4Pong\x81\xa5nonce" + b"\x91" * depth + b"\xc0")
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (RUN + b"\xdc\x0f\xff" * 1015, "not msgpack"),
+        (RUN + b"\xdc\x27\x10" * 1015, "not msgpack"),
+        (RUN + b"\xdc\x00\x7f" + (ROW + b"\x80" * 4000) * 127, "more than 65536 values"),
+        (RUN + b"\xdc\x00\xf0" + (ROW + b"\x80" * 4000) * 240, "at most 524288 allowed"),
+    ],
+    ids=["lists that claim much", "lists that claim more", "half a megabyte of maps", "a megabyte of maps"],
+)
+def test_a_header_takes_no_more_memory_than_a_message_may(data: bytes, complaint: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProtocolError, match=complaint):
+            codec.decode(data)
+        assert tracemalloc.get_traced_memory()[1] < 48 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_pure_python_reader_stops_at_too_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "msgpack", PURE)
+    with pytest.raises(ProtocolError, match="more than 65536 values"):
+        codec.decode(
+            RUN + b"\x97" + (b"\xdc\x0f\xff" + b"\xc0" * 4095) * 6 + b"\xdc\x0a\xaa" + (b"\x9f" + b"\xc0" * 15) * 2730
+        )
+
+
+def test_an_offer_of_two_thousand_models_fits_a_header() -> None:
+    """Whoever has that many must not be shut out by the limits above."""
+    model = ModelInfo(
+        "mine/model-of-some-name", "A model of some name", ("upscale", "denoise"), "What it is for", 2, (0, 1, 2, 3),
+        "MIT", False, 1 << 24, "medium", False, "https://example.org/models",
+    )  # fmt: skip
+    welcome = Welcome(models=(model,) * 2000)
+    assert codec.decode(codec.encode(welcome)) == welcome
+
+
+@pytest.mark.usefixtures("either_msgpack")
+def test_extension_types_are_no_part_of_the_protocol() -> None:
+    with pytest.raises(ProtocolError, match="extension type 5"):
+        codec.decode(b"\x92\xa4Ping\x81\xa1x\xc7\x00\x05")
+
+
+@pytest.mark.parametrize("role", ["a\nb", "\x1b[31m", "x" * 100_000])
+def test_a_complaint_is_one_line_whatever_the_client_calls_its_picture(role: str) -> None:
+    for fields in ({"height": "1"}, {"height": 0, "width": 1, "channels": 1}):
+        with pytest.raises(BadRequest, match=r"images\[") as caught:
+            run = codec.decode(msgpack.packb(["Run", {"job": "a", "operation": "x", "images": {role: fields}}]))
+            codec.check_images(run.images, [1], Limits())  # type: ignore[union-attr]
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 200
+
+
+def test_keys_that_are_no_text_are_named_in_a_short_line() -> None:
+    images = {bytes([0, number]): 1 for number in range(200)}
+    with pytest.raises(BadRequest, match=r"^Run\.images is \{b'.*allowed: a map with text keys") as caught:
+        codec.decode(msgpack.packb(["Run", {"job": "a", "operation": "x", "images": images}]))
+    assert len(str(caught.value)) < 150
+
+
 def test_a_header_over_the_limit_is_refused_unread() -> None:
-    with pytest.raises(ProtocolError, match="1048577 bytes"):
+    with pytest.raises(ProtocolError, match="524289 bytes"):
         codec.decode(bytes(codec.MAX_HEADER_BYTES + 1))
 
 
@@ -220,6 +294,8 @@ def test_images_that_fit_their_frames_pass() -> None:
         (Raster(1, 1, 4, order="argb"), [4], r"images\[image\]\.order is 'argb'"),
         (Raster(1, 1, 4, frame=1), [4], r"images\[image\]\.frame is 1; allowed: 0\.\.0"),
         (Raster(1, 1, 4, frame=-1), [4], r"images\[image\]\.frame is -1"),
+        (Raster(1, 1, 4, x=1 << 62), [4], r"images\[image\]\.x is 4611686018427387904; allowed: -2147483648\.\."),
+        (Raster(1, 1, 4, y=-1 << 40), [4], r"images\[image\]\.y is -1099511627776"),
         (Raster(2, 3, 4), [23], "3x2, 4 channels of u8 need 24 bytes, but its frame has 23"),
         (Raster(1, 1, 4), [4, 4], "frames is 2; allowed: 1, one for each image"),
     ],

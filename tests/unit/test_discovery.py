@@ -95,6 +95,23 @@ def test_a_damaged_file_is_one_sentence_with_a_way_out(tmp_path: Path, text: str
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "right_with",
+    [
+        {"pid": "1e999"}, {"pid": "[" * 5000 + "]" * 5000}, {"protocol": "-Infinity"}, {"token": '""'},
+        {"token": '"' + "t" * 256 + '"'}, {"token": r'"\ud800"'}, {"endpoints": r'["ipc://\ud800"]'},
+        {"version": '"' + "v" * 70_000 + '"'},
+    ],
+    ids=["infinite", "deep", "no protocol", "no token", "long token", "half a character", "half an endpoint", "long"],
+)  # fmt: skip
+def test_what_no_connection_can_be_made_of_is_a_damaged_file(tmp_path: Path, right_with: dict[str, str]) -> None:
+    fields = {"pid": "1", "token": '"t"', "endpoints": '["ipc:///a"]', "protocol": "1", "version": '"1"'}
+    path = tmp_path / "connection.json"
+    path.write_text("{" + ", ".join(f'"{name}": {value}' for name, value in {**fields, **right_with}.items()) + "}")
+    with pytest.raises(DaemonUnavailable, match="is damaged; stop Samovar, delete the file"):
+        ConnectionFile.read(path)
+
+
 def test_an_unreadable_file_is_one_sentence_with_a_way_out(tmp_path: Path) -> None:
     with pytest.raises(DaemonUnavailable, match="cannot be read .*; make it readable"):
         ConnectionFile.read(tmp_path)  # a folder: root may read every file

@@ -76,6 +76,32 @@ def test_a_graph_that_makes_no_sense_is_refused(old: str, new: str, complaint: s
         ncnn.read(GRAPH.replace(old, new), WEIGHTS)
 
 
+@pytest.mark.parametrize("value", ["1e999", "-1e999", "nan", "1e300"])
+def test_an_option_that_is_no_number_is_refused(value: str) -> None:
+    for old in ("0=1 1=3", "6=9", "slope 1 1 b c 0=1"):
+        with pytest.raises(ncnn.DamagedModel):
+            ncnn.read(GRAPH.replace(old, old[: old.rindex("=") + 1] + value), WEIGHTS)
+
+
+@pytest.mark.parametrize("pair", ["-23300=2,1", "-23300=0,1", "-23300="])
+def test_a_list_without_its_values_is_refused(pair: str) -> None:
+    with pytest.raises(ncnn.DamagedModel):
+        ncnn.read(f"{ncnn.MAGIC}\n1 1\nPReLU a 1 1 b c {pair}\n", b"")
+
+
+def test_a_list_that_counts_right_is_read() -> None:
+    (empty,) = ncnn.read(f"{ncnn.MAGIC}\n1 1\nPReLU a 1 1 b c -23300=0\n", b"")
+    assert empty.option(0, 3) == 3
+    (layer,) = ncnn.read(f"{ncnn.MAGIC}\n1 1\nPReLU a 1 1 b c -23300=2,1,7\n", bytes(4))
+    assert layer.options == {0: (1.0, 7.0)}
+
+
+def test_a_name_that_is_no_text_is_shown_as_one_line() -> None:
+    with pytest.raises(ncnn.DamagedModel) as caught:
+        ncnn.read(f"{ncnn.MAGIC}\n1 1\nPRe\x91U\x07 {'a' * 5000} 1 1 b c 0=1\n", b"")
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 200
+
+
 def test_an_empty_graph_is_refused() -> None:
     with pytest.raises(ncnn.DamagedModel, match="magic"):
         ncnn.read("", b"")

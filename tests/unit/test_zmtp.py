@@ -172,6 +172,16 @@ def test_an_error_after_the_handshake_ends_the_connection() -> None:
         feed(handshaken(), command(b"ERROR", b"\x06enough"))
 
 
+def test_messages_before_an_error_are_delivered_and_then_it_is_raised() -> None:
+    for raised_by in (lambda dealer: dealer.receive_buffer(), lambda dealer: dealer.tick(0.0)):
+        dealer = handshaken()
+        assert feed(dealer, b"\x00\x01a\x00\x01b\x08\x00") == [
+            MessageReceived([memoryview(b"a")]), MessageReceived([memoryview(b"b")]),
+        ]  # fmt: skip
+        with pytest.raises(ProtocolError, match="flags 0x08"):
+            raised_by(dealer)
+
+
 # --- going out ------------------------------------------------------------------------------------------------------
 
 
@@ -226,6 +236,23 @@ def test_a_ping_is_answered_with_its_context() -> None:
     dealer = handshaken()
     assert feed(dealer, command(b"PING", b"\x00\x05context")) == []
     assert written(dealer) == command(b"PONG", b"context")
+
+
+def test_pings_are_not_answered_without_end_while_nothing_goes_out() -> None:
+    dealer = handshaken()
+    for _ in range(20):
+        feed(dealer, command(b"PING", b"\0\0") * 1000)
+    assert sum(view.nbytes for view in dealer._out) < 10_000
+    assert written(dealer).startswith(command(b"PONG"))
+    feed(dealer, command(b"PING", b"\0\0again"))
+    assert written(dealer) == command(b"PONG", b"again")
+
+
+def test_a_ping_with_more_context_than_there_may_be_is_refused() -> None:
+    dealer = handshaken()
+    feed(dealer, command(b"PING", bytes(18)))
+    with pytest.raises(ProtocolError, match="PING of 19 bytes, at most 18"):
+        feed(dealer, command(b"PING", bytes(19)))
 
 
 @pytest.mark.parametrize("said", [b"", greeting()[:30], greeting()], ids=["nothing", "half a greeting", "greeting"])

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from samovar_link import buffers
 from samovar_link.buffers import KEEP_SECONDS, MAPPED_BYTES, Blocks
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every block is fresh")
@@ -41,6 +42,13 @@ def test_a_block_that_was_let_go_comes_again() -> None:
 def test_a_kernel_without_huge_pages_gives_plain_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mmap, "MADV_HUGEPAGE", 9999)
     assert Blocks().take(MAPPED_BYTES, 0.0).nbytes == MAPPED_BYTES
+
+
+def test_without_huge_pages_too_a_large_block_costs_nothing_until_it_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that only announces a frame must not have us write gigabytes of zeros."""
+    monkeypatch.setattr(buffers, "_HUGE", False)
+    block = Blocks().take(1 << 30, 0.0)
+    assert isinstance(block.obj, mmap.mmap) and block.nbytes == 1 << 30
 
 
 @linux_only

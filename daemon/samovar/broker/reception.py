@@ -14,7 +14,7 @@ from samovar.broker.lease import Client, Leases
 from samovar.broker.port import Identity, is_remote
 from samovar_link import codec
 from samovar_link.codec import UnknownKind
-from samovar_link.errors import BadRequest, ProtocolError
+from samovar_link.errors import BadRequest, ProtocolError, name_of
 from samovar_link.messages import PROTOCOL, Failed, Hello, Message, Ping, Pong, Refused, Stop, Train
 
 log = logging.getLogger(__name__)
@@ -89,14 +89,15 @@ class Reception:
             log.warning("a client sent what is no message: %s (what else it sends of that kind is not logged)", error)
 
     def _greet(self, id: bytes, hello: Hello) -> None:
+        client, version = name_of(hello.client, 80), name_of(hello.version)
         if hello.protocol != PROTOCOL:
-            theirs = f"{hello.client or 'the client'} {hello.version}".strip()
+            theirs = f"{client or 'the client'} {version}".strip()
             self._send(id, Refused(
                 "Hello", "protocol", f"{theirs} speaks protocol {hello.protocol}, Samovar {self._identity.version} "
                 f"speaks {PROTOCOL}", "update the older of the two, then restart both",
             ))  # fmt: skip
             return
-        self._leases.greet(id, hello.client[:80], hello.version[:40], self._clock())
+        self._leases.greet(id, client, version, self._clock())
         self._send(id, self._offer.welcome(self._identity.version, self._identity.pid))
 
     def _refuse_badly_built(self, client: bytes, header: bytes | memoryview, error: BadRequest) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import safetensors
@@ -27,6 +28,9 @@ KINDS = {
 }
 """What stands in a file as its architecture, the module in `samovar.networks` -> what it is; its purpose is that
 name."""
+
+_MOST = 4096
+"""Of a number among the options of a file: features, layers, pixels a side. Those that we train have a tenth of it."""
 
 
 def describe(path: Path) -> Description | None:
@@ -52,11 +56,27 @@ def open_file(path: Path) -> Network:
     kind = KINDS[about["architecture"]]
     try:
         options = json.loads(about.get("options", "{}"))
-        network: Network = importlib.import_module(f"samovar.networks.{kind.purpose}").build(**options)
-        network.load_state_dict({key: each.to(torch.float32) for key, each in tensors.read(path).items()})
+        weights = {key: each.to(torch.float32) for key, each in tensors.read(path).items()}
+        build = importlib.import_module(f"samovar.networks.{kind.purpose}").build
+        _check(build, options, weights)
+        network: Network = build(**options)
+        network.load_state_dict(weights)
     except (RuntimeError, TypeError, ValueError) as error:
         raise ModelUnavailable(
             f"{path.name} says that it is a {kind.architecture} and holds the weights of something else",
             "train it anew, with: samovar train",
         ) from error
     return network
+
+
+def _check(build: Callable[..., Network], options: object, weights: Mapping[str, torch.Tensor]) -> None:
+    """Raises ValueError where the options would make another network than the weights are of: two hundred bytes may ask
+    for one of many gigabytes, and nothing of that is to be made."""
+    if not isinstance(options, dict):
+        raise ValueError("options that are no fields")
+    if any(isinstance(each, (int, float)) and not 0 <= each <= _MOST for each in options.values()):
+        raise ValueError(f"an option beyond {_MOST}")
+    with torch.device("meta"):  # shapes without memory
+        expected = build(**options).state_dict()
+    if {name: each.shape for name, each in expected.items()} != {name: each.shape for name, each in weights.items()}:
+        raise ValueError("weights of other shapes")

@@ -13,12 +13,15 @@ Source: ncnn, "Param and model file structure" (project wiki) and the files them
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+
+from samovar_link.errors import name_of
 
 MAGIC = "7767517"
 FLAG_FP16 = 0x01306B47
@@ -51,9 +54,14 @@ class Layer:
     options: dict[int, tuple[float, ...]]
     arrays: dict[str, Array] = field(default_factory=dict)
 
+    @property
+    def shown(self) -> str:
+        """Its name, for a sentence."""
+        return name_of(self.name)
+
     def option(self, key: int, default: int = 0) -> int:
         """A whole-number option."""
-        return int(self.options.get(key, (default,))[0])
+        return int((self.options.get(key) or (default,))[0])
 
 
 def read(text: str, data: bytes) -> list[Layer]:
@@ -68,7 +76,7 @@ def read(text: str, data: bytes) -> list[Layer]:
         if reader is not None:
             reader(layer, stream)
         elif layer.kind not in WITHOUT_WEIGHTS:
-            raise DamagedModel(f"layer {layer.name} is of unknown kind {layer.kind}")
+            raise DamagedModel(f"layer {layer.shown} is of unknown kind {name_of(layer.kind)}")
     if stream.left:
         raise DamagedModel(f"{stream.left} bytes of weights are left over")
     return layers
@@ -83,7 +91,7 @@ def read_graph(text: str) -> list[Layer]:
         count = int(lines[1][0])
         layers = [_layer(words) for words in lines[2:]]
     except (ValueError, IndexError) as error:
-        raise DamagedModel(f"the graph cannot be read: {error}") from error
+        raise DamagedModel(f"the graph cannot be read: {name_of(str(error), 200)}") from error
     if len(layers) != count:
         raise DamagedModel(f"the graph has {len(layers)} layers instead of {count}")
     return layers
@@ -96,7 +104,11 @@ def _layer(words: list[str]) -> Layer:
     for pair in pairs:
         key_text, _, value = pair.partition("=")
         key, numbers = int(key_text), tuple(float(number) for number in value.split(","))
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError(f"{pair} is no number")
         if key <= -23300:  # a counted list
+            if numbers[0] != len(numbers) - 1:
+                raise ValueError(f"{pair} counts wrong")
             key, numbers = -23300 - key, numbers[1:]
         options[key] = numbers
     return Layer(kind, name, tuple(blobs[:inputs]), tuple(blobs[inputs:]), options)
@@ -115,7 +127,7 @@ class _Stream:
 
     def take(self, size: int, layer: Layer) -> memoryview:
         if size < 0 or size > self.left:
-            raise DamagedModel(f"layer {layer.name} needs {size} bytes of weights, {self.left} are left")
+            raise DamagedModel(f"layer {layer.shown} needs {size} bytes of weights, {self.left} are left")
         self._at += size
         return self._data[self._at - size : self._at]
 
@@ -127,7 +139,7 @@ class _Stream:
         if flag == FLAG_FP32:
             return self.fp32(count, layer)
         if flag != FLAG_FP16:
-            raise DamagedModel(f"layer {layer.name} has weights of unknown type {flag:#010x}")
+            raise DamagedModel(f"layer {layer.shown} has weights of unknown type {flag:#010x}")
         padded = self.take((2 * count + 3) // 4 * 4, layer)
         return np.frombuffer(padded, "<f2", count).astype(np.float32)
 
@@ -136,7 +148,7 @@ def _convolution(layer: Layer, stream: _Stream) -> None:
     out, width, count = layer.option(0), layer.option(1), layer.option(6)
     height = layer.option(11, width)
     if min(out, width, height, count) < 1 or count % (out * width * height):
-        raise DamagedModel(f"layer {layer.name}: {count} weights do not make {out} kernels of {height}x{width}")
+        raise DamagedModel(f"layer {layer.shown}: {count} weights do not make {out} kernels of {height}x{width}")
     layer.arrays["weight"] = stream.flagged(count, layer).reshape(out, -1, height, width)
     if layer.option(5):
         layer.arrays["bias"] = stream.fp32(out, layer)
@@ -145,7 +157,7 @@ def _convolution(layer: Layer, stream: _Stream) -> None:
 def _inner_product(layer: Layer, stream: _Stream) -> None:
     out, count = layer.option(0), layer.option(2)
     if min(out, count) < 1 or count % out:
-        raise DamagedModel(f"layer {layer.name}: {count} weights do not make {out} rows")
+        raise DamagedModel(f"layer {layer.shown}: {count} weights do not make {out} rows")
     layer.arrays["weight"] = stream.flagged(count, layer).reshape(out, -1)
     if layer.option(1):
         layer.arrays["bias"] = stream.fp32(out, layer)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samovar.weights.store import SUFFIXES
-from samovar_link.errors import ModelUnavailable
+from samovar_link.errors import ModelUnavailable, name_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,14 +42,20 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def tensors(found: Any) -> Iterator[Tensor]:
-    """All of them, however deep."""
+    """All of them, however deep; each once, since a file may hold dictionaries in each other, and without end."""
     import torch
 
-    if isinstance(found, torch.Tensor):
-        yield found
-    elif isinstance(found, dict):
-        for each in found.values():
-            yield from tensors(each)
+    seen: set[int] = set()
+    todo = [found]
+    while todo:
+        each = todo.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, torch.Tensor):
+            yield each
+        elif isinstance(each, dict):
+            todo += reversed(each.values())
 
 
 def _size(path: Path) -> int:
@@ -96,8 +102,9 @@ def _pickled(path: Path, size_bytes: int) -> dict[str, Any]:
         name = _FOREIGN_NAME.search(str(error))
         what = f"more than weights ({name.group(1)})" if name else "more than weights"
         raise _refused(path, f"holds {what}; opening that could run a program, so it was not opened") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, IndexError, TypeError, AttributeError) as error:
-        raise _refused(path, f"is damaged or cut off ({str(error).splitlines()[0][:100]})") from error
+    except Exception as error:  # torch's reader takes the file at its word: a dozen types come of that, asserts too
+        reason = (str(error) or type(error).__name__).splitlines()[0][:100]
+        raise _refused(path, f"is damaged or cut off ({reason})") from error
     if not isinstance(found, dict):
         raise _refused(path, f"holds a {type(found).__name__} instead of weights by name")
     return found
@@ -114,7 +121,7 @@ def _look_at_outside(path: Path, size_bytes: int) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as error:
         raise _refused(path, "is damaged or cut off") from error
     if any("/code/" in f"/{each.filename}" for each in entries):
         raise _refused(path, "is TorchScript, which is a program; such are run only from the catalogue")
@@ -124,4 +131,5 @@ def _look_at_outside(path: Path, size_bytes: int) -> None:
 
 
 def _refused(path: Path, what: str) -> ModelUnavailable:
-    return ModelUnavailable(f"{path.name} {what}", "get the file again from where it was published")
+    sentence = f"{name_of(path.name, 120)} {name_of(what, 300)}"  # it quotes what the file holds
+    return ModelUnavailable(sentence, "get the file again from where it was published")

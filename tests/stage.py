@@ -152,14 +152,16 @@ class FakeErrands:
 class Stage:
     """A dispatcher with everything around it faked."""
 
-    def __init__(self, limits: Limits | None = None, bounds: Bounds | None = None, *models: ModelCard) -> None:
+    def __init__(
+        self, limits: Limits | None = None, bounds: Bounds | None = None, *models: ModelCard, offer: Offer | None = None
+    ) -> None:
         self.now = 100.0
         self.sent: list[tuple[bytes, Message]] = []
         self.outcome: dict[bytes, Delivery] = {}
         self.stopped = 0
         self.worker = FakeWorker()
         self.errands = FakeErrands()
-        offer = Offer(Registry([grow]), Catalogue(models), limits or Limits())
+        offer = offer or Offer(Registry([grow]), Catalogue(models), limits or Limits())
         identity = Identity("1.0", 42, ("ipc:///x",), "/log")
         self.dispatcher = Dispatcher(
             offer, identity, self.send, self.worker, self.errands, lambda: self.now, self.stop, bounds

@@ -14,6 +14,7 @@ channel, the broker never does: what does not go out at once waits in `_outbox` 
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -28,6 +29,7 @@ import msgpack
 
 from samovar.segment import Block, Segment, SegmentPool
 from samovar_link import codec
+from samovar_link.errors import ProtocolError
 from samovar_link.messages import MESSAGES, LoadedModel, Message
 
 _LENGTH = struct.Struct("<I")
@@ -94,28 +96,40 @@ class Channel:
 
     def send(self, message: Said, blocks: Sequence[Block] = ()) -> None:
         """Queue a packet and write what goes. The caller keeps its own hold on the blocks. A dead peer is no error
-        here; it shows in `receive`."""
+        here; it shows in `receive`. Raises MemoryError where no descriptor is left for a segment; nothing is sent then.
+        """
         with self._lock:
             if self._closed:
                 return
-            descriptors: list[int] = []
-            mentions = [self._mention(block, descriptors) for block in blocks]
+            handles, descriptors = self._handles(blocks)
+            mentions = [self._mention(block, handles) for block in blocks]
             body = cast(bytes, msgpack.packb([codec.encode(cast(Message, message)), mentions]))
             self._outbox.append((memoryview(_LENGTH.pack(len(body)) + body), descriptors))
             self.flush()
 
-    def _mention(self, block: Block, descriptors: list[int]) -> list[object]:
-        segment = block.segment
-        name = None
+    def _handles(self, blocks: Sequence[Block]) -> tuple[dict[int, str], list[int]]:
+        """What goes along for segments that the peer has not mapped: names by segment, and descriptors, in order."""
+        fresh = {each.segment.id: each.segment.handle for each in blocks if each.segment.id not in self._shown}
+        names = {id: handle for id, handle in fresh.items() if isinstance(handle, str)}
+        descriptors: list[int] = []
+        try:
+            for handle in fresh.values():
+                if isinstance(handle, int):
+                    descriptors.append(os.dup(handle))
+        except OSError as error:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise MemoryError(f"no way to hand over shared memory: {error.strerror}") from error
+        return names, descriptors
+
+    def _mention(self, block: Block, names: dict[int, str]) -> list[object]:
+        segment, name = block.segment, None
         if segment.handle is not None:  # ours
             self._pool.hold(segment.id)
             self._lent[segment.id] = self._lent.get(segment.id, 0) + 1
             if segment.id not in self._shown:
                 self._shown.add(segment.id)
-                if isinstance(segment.handle, str):
-                    name = segment.handle
-                else:
-                    descriptors.append(os.dup(segment.handle))
+                name = names.get(segment.id)
         return [segment.id, segment.capacity, block.offset, len(block), name]
 
     def flush(self) -> bool:
@@ -155,7 +169,8 @@ class Channel:
     # --- in ---------------------------------------------------------------------------------------------------------
 
     def receive(self) -> list[tuple[Said, list[Block]]]:
-        """What has come, whole packets only. Raises EOFError when the peer is gone."""
+        """What has come, whole packets only. Raises EOFError when the peer is gone, ProtocolError when a segment that
+        it mentions did not come through: too many files are open here, or there is no memory to map it."""
         try:
             data = self._read()
         except (BlockingIOError, InterruptedError):
@@ -165,18 +180,25 @@ class Channel:
         if not data:
             raise EOFError("the other end closed")
         self._incoming += data
-        packets = []
-        while (body := self._next_body()) is not None:
-            header, mentions = msgpack.unpackb(body)
-            message: Any = codec.decode(header, KINDS)
-            blocks = [self._resolve(*mention) for mention in mentions]
-            if isinstance(message, Recycle):
-                self._returned(message.segment)
-            elif isinstance(message, Drop):
-                self._attached.pop(message.segment).close()
-            else:
+        packets: list[tuple[Said, list[Block]]] = []
+        try:
+            while (body := self._next_body()) is not None:
+                header, mentions = msgpack.unpackb(body)
+                message: Any = codec.decode(header, KINDS)
+                blocks: list[Block] = []
                 packets.append((cast(Said, message), blocks))
-        return packets
+                for mention in mentions:
+                    blocks.append(self._resolve(*mention))
+                if isinstance(message, Recycle):
+                    self._returned(message.segment)
+                elif isinstance(message, Drop):
+                    self._attached.pop(message.segment).close()
+        except BaseException:  # this line is of no further use, but our segments are
+            for _, blocks in packets:
+                for block in blocks:
+                    block.release()
+            raise
+        return [each for each in packets if not isinstance(each[0], (Recycle, Drop))]
 
     def _read(self) -> bytes:
         if sys.platform == "win32":
@@ -203,7 +225,12 @@ class Channel:
                 raise EOFError(f"the peer mentions segment {id}, which is not in use")
             return Block(segment, offset, length, lambda: self._pool.release(id))
         if id not in self._attached:
-            self._attached[id] = Segment.attach(id, capacity, name or self._descriptors.popleft())
+            if not name and not self._descriptors:  # the system drops those that it cannot open here
+                raise ProtocolError(f"segment {id} came without its descriptor: {os.strerror(errno.EMFILE)}")
+            try:
+                self._attached[id] = Segment.attach(id, capacity, name or self._descriptors.popleft())
+            except OSError as error:
+                raise ProtocolError(f"segment {id} cannot be mapped: {error}") from error
         return Block(self._attached[id], offset, length, lambda: self.send(Recycle(id)))
 
     def _returned(self, id: int) -> None:

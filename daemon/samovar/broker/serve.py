@@ -23,6 +23,7 @@ from samovar.broker.door import Door, PortTaken, socket_path
 from samovar.broker.heap import Heap
 from samovar.broker.intake import Offer
 from samovar.broker.loop import Loop
+from samovar.broker.other import Other
 from samovar.broker.port import Bounds, Identity
 from samovar.broker.worker_process import COMMAND
 from samovar.lock import NAME, Taken, held
@@ -31,8 +32,6 @@ from samovar_link.discovery import ConnectionFile
 from samovar_link.errors import DaemonUnavailable
 
 log = logging.getLogger(__name__)
-
-_OTHER_STARTS_SECONDS = 5.0
 
 
 def serve(
@@ -52,20 +51,41 @@ def serve(
     home = home or discovery.home()
     if sys.platform != "win32":
         os.umask(0o077)  # log and sockets are for this user, whatever the shell had set
+    other = Other(home)
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with held(home / NAME), _logging(home):
+        while True:
             try:
-                return _serve(port, home, idle_seconds, ready, worker_command)
-            except PortTaken as error:
-                return _give_up(str(error))
-            except Exception:
-                log.exception("the daemon ends because of an error")
-                raise
-    except Taken:
-        return _greet_the_other(home)
+                with held(home / NAME), _logging(home):
+                    return _serve_or_say_why(port, home, idle_seconds, ready, worker_command)
+            except Taken:
+                if (words := other.look()) is not None:
+                    print(words)
+                    return 0
+            time.sleep(0.05)
+    except DaemonUnavailable as error:
+        return _give_up(str(error))
     except OSError as error:  # a disk that is full, a folder that cannot be written
         return _give_up(f"Samovar's folder {home} cannot be used: {error.strerror or error}")
+
+
+def _serve_or_say_why(
+    port: int,
+    home: Path,
+    idle_seconds: float,
+    ready: Callable[[ConnectionFile], None] | None,
+    worker_command: tuple[str, ...],
+) -> int:
+    try:
+        return _serve(port, home, idle_seconds, ready, worker_command)
+    except PortTaken as error:
+        return _give_up(str(error))
+    except OSError as error:
+        log.error("the daemon ends: %s", error)
+        raise
+    except Exception:
+        log.exception("the daemon ends because of an error")
+        raise
 
 
 def _serve(
@@ -91,7 +111,7 @@ def _serve(
                 ready(file)
             loop.run()
         finally:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # what is left is known to be nobody's by the lock
                 path.unlink()
     log.info("samovar ended")
     return 0
@@ -104,22 +124,6 @@ def log_path(home: Path) -> Path:
 def _give_up(reason: str) -> int:
     print(f"samovar: {reason}", file=sys.stderr)
     return 1
-
-
-def _greet_the_other(home: Path) -> int:
-    """Somebody holds the lock: say who. It may have been started this very moment."""
-    deadline = time.monotonic() + _OTHER_STARTS_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            other = ConnectionFile.read(home / discovery.FILE_NAME)
-        except DaemonUnavailable as error:  # damaged or unreadable, and it is written whole: waiting does not help
-            return _give_up(str(error))
-        except FileNotFoundError:
-            time.sleep(0.05)
-            continue
-        print(f"already running: pid {other.pid}, {', '.join(other.endpoints)}")
-        return 0
-    return _give_up(f"another Samovar holds {home / NAME}, but does not answer; end it and try again")
 
 
 @contextlib.contextmanager

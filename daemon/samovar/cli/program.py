@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 import samovar
+from samovar import parent
 from samovar_link.errors import DaemonUnavailable, RemoteError
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ def main() -> None:
     Whatever a command began is over when it returns, so nothing is taken down piece by piece: that would be a twelfth
     of what a warm command takes.
     """
+    if pid := os.environ.pop(parent.VARIABLE, ""):  # an errand of the broker
+        parent.die_with(int(pid))
     code = run(sys.argv[1:])
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

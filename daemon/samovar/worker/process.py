@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from samovar import card, operation, runtimes
+from samovar import card, operation, parent, runtimes
 from samovar.channel import Channel, Held, Ready
 from samovar.segment import Block, SegmentPool
 from samovar.worker import checkpoints
@@ -158,9 +158,11 @@ class Worker:
 
     def _report(self, memory: Memory, progress: Progress, pixels: Sequence[memoryview]) -> None:
         blocks = [memory.give_away(view) for view in pixels]
-        self._channel.send(progress, blocks)
-        for block in blocks:
-            block.release()
+        try:
+            self._channel.send(progress, blocks)
+        finally:
+            for block in blocks:
+                block.release()
 
 
 def _with_queue(result: Result, seconds: float) -> Result:
@@ -201,18 +203,6 @@ def _log_done(run: Run, result: Result, seconds: float) -> None:
     log.info("%s", " ".join(filter(None, words)))
 
 
-def _die_with_the_broker(broker_pid: int) -> None:
-    """Linux ends us when the broker dies; elsewhere the end of the channel does, unless a kernel holds the GIL."""
-    if sys.platform != "linux":
-        return
-    import ctypes
-
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != broker_pid:  # it died before the line above
-        os._exit(0)
-
-
 def _open_channel(descriptor: str) -> socket.socket:
     """Our end of the channel, as the broker handed it over."""
     if sys.platform == "win32":
@@ -221,7 +211,7 @@ def _open_channel(descriptor: str) -> socket.socket:
 
 
 def main(descriptor: str, broker_pid: int) -> None:
-    _die_with_the_broker(broker_pid)
+    parent.die_with(broker_pid)  # elsewhere than on Linux the end of the channel ends us, unless a kernel holds the GIL
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the broker decides

@@ -23,7 +23,7 @@ _LEFT_BY_DESIGN = {"daemon.lock", "log", "checkpoints", "models", "trials.json",
 
 @dataclass
 class Ground:
-    """home : of the daemons; switches : folder of `broken/sitecustomize.py`; mounted : home is a file system by itself"""
+    """home : of the daemons; switches : folder of `broken/sitecustomize.py`; mounted : home is a file system"""
 
     home: Path
     switches: Path

@@ -198,17 +198,29 @@ def stop_client(name: str, process: psutil.Process, seconds: float, lease_second
     return Fault(kind, begin, begin + seconds, () if short else (UNAVAILABLE, "remote"), victim=name, undo=undo)
 
 
-DAEMON_FAULTS: dict[str, tuple[Injury, float]] = {
-    "kill_worker": (kill_worker, 2.0),
-    "kill_broker": (kill_broker, 1.0),
-    "leave_stale_file": (leave_stale_file, 0.5),
-    "race": (race, 1.0),
-    "fill_disk": (fill_disk, 1.5),
-    "make_read_only": (make_read_only, 1.5),
-    "shift_clock": (shift_clock, 1.5),
-    "take_shared_memory": (take_shared_memory, 1.5),
-    "take_descriptors": (take_descriptors, 2.0),
+DAEMON_FAULTS: dict[str, Injury] = {
+    "kill_worker": kill_worker,
+    "kill_broker": kill_broker,
+    "leave_stale_file": leave_stale_file,
+    "race": race,
+    "fill_disk": fill_disk,
+    "make_read_only": make_read_only,
+    "shift_clock": shift_clock,
+    "take_shared_memory": take_shared_memory,
+    "take_descriptors": take_descriptors,
 }
-"""With how often each comes, beside the others."""
+CLIENT_FAULTS = ("kill", "stop_short", "stop_long", "stop_for_ever")
 
-CLIENT_FAULTS = {"kill": 5.0, "stop_short": 5.0, "stop_long": 2.0, "stop_for_ever": 1.0}
+OFTEN = {
+    "kill_worker": 2.0, "kill_broker": 1.0, "leave_stale_file": 0.5, "race": 1.0, "fill_disk": 1.5,
+    "make_read_only": 1.5, "shift_clock": 1.5, "take_shared_memory": 1.5, "take_descriptors": 2.0,
+    "kill": 5.0, "stop_short": 5.0, "stop_long": 2.0, "stop_for_ever": 1.0,
+}  # fmt: skip
+"""How often each comes, beside the others. After a death torch is imported anew; the most is to happen in between."""
+
+_DISK = {"disk full", "disk read-only"}
+ALONE = {
+    "fill_disk": _DISK, "make_read_only": _DISK, "take_shared_memory": {"no shared memory"},
+    "take_descriptors": {"no descriptors"},
+}  # fmt: skip
+"""While what cannot be begun."""

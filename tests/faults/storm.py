@@ -20,7 +20,7 @@ import psutil
 from fault_client import read
 from fault_requests import expected, write_expected
 from ground import HERE, Ground, is_alive, shared_memory
-from injuries import CLIENT_FAULTS, DAEMON_FAULTS, FOR_EVER, Fault, kill_client, stop_client
+from injuries import ALONE, CLIENT_FAULTS, DAEMON_FAULTS, FOR_EVER, OFTEN, Fault, kill_client, stop_client
 from verdict import Attempt, Verdict, judge, limits
 
 from samovar_link import connect_or_start
@@ -30,6 +30,7 @@ CHILDREN_SECONDS = 5.0
 """In which a worker must have followed its broker: at once, on a machine that does nothing else."""
 CALM_SECONDS = 180.0
 """In which all jobs must have ended after the last fault."""
+MORE_JOBS = 5
 _LEASE_SECONDS = Limits().lease_seconds
 
 
@@ -64,11 +65,12 @@ class Storm:
         self._tell = tell
         self._expected = ground.switches / "expected.json"
         self._runners = [
-            Runner(name := f"client{number}", ground.switches / f"{name}.jsonl", jobs // clients + (number < jobs % clients))
-            for number in range(clients)
-        ]  # fmt: skip
+            Runner(f"client{each}", ground.switches / f"client{each}.jsonl", jobs // clients + (each < jobs % clients))
+            for each in range(clients)
+        ]
         self.faults: list[Fault] = []
         self._open: list[Fault] = []
+        self._raging = True
         self._orphans: list[str] = []
 
     def run(self, faults: Sequence[str] | None = None) -> Verdict:
@@ -81,9 +83,9 @@ class Storm:
         while planned or time.monotonic() - began < self._seconds or self._ended() < self._jobs:
             if time.monotonic() - began > 4 * self._seconds + CALM_SECONDS:
                 break
-            if self._ended() >= self._jobs:
-                self._add_jobs()
-            self._break_something(planned.pop(0) if planned else self._any())
+            name = planned.pop(0) if planned else None
+            if not self._break_something(name or self._any()) and name is not None:
+                planned.append(name)  # there was no worker, or the like
             self._wait(self._every)
         self._calm()
         seconds = time.monotonic() - began
@@ -104,6 +106,7 @@ class Storm:
 
     def _calm(self) -> None:
         """No more faults; let all come to their ends."""
+        self._raging = False
         for fault in self._open:
             fault.undo()
             fault.end = min(fault.end, time.monotonic())
@@ -158,6 +161,8 @@ class Storm:
             if status is not None:
                 if status > 0:
                     self._orphans.append(f"{runner.name} ended with status {status}: {self._errors(runner)}")
+                if self._raging and runner.todo() >= runner.jobs:
+                    runner.jobs += MORE_JOBS  # it was quicker than the faults
                 self._start(runner)
 
     def _errors(self, runner: Runner) -> str:
@@ -166,34 +171,25 @@ class Storm:
     def _ended(self) -> int:
         return sum(runner.todo() for runner in self._runners)
 
-    def _add_jobs(self) -> None:
-        """They were quicker than the faults."""
-        for runner in self._runners:
-            runner.jobs += 1
-            if runner.process is None:
-                self._start(runner)
-        self._jobs += len(self._runners)
-
     # --- faults -------------------------------------------------------------------------------------------------------
 
     def _any(self) -> str:
-        kinds = {**{name: weight for name, (_, weight) in DAEMON_FAULTS.items()}, **CLIENT_FAULTS}
-        return self._chance.choices(list(kinds), list(kinds.values()))[0]
+        return self._chance.choices(list(OFTEN), list(OFTEN.values()))[0]
 
-    def _break_something(self, name: str) -> None:
+    def _break_something(self, name: str) -> bool:
+        """Whether it could be done just now."""
         if name in CLIENT_FAULTS:
             fault = self._break_client(name)
         else:
-            injury = DAEMON_FAULTS[name][0]
-            known = {each.undo.__qualname__ for each in self._open if each.undo is not None}
-            if f"{injury.__name__}.<locals>.undo" in known:  # once at a time
-                return
-            fault = injury(self._ground, self._chance)
+            fault = None
+            if not {each.kind for each in self._open} & ALONE.get(name, set()):
+                fault = DAEMON_FAULTS[name](self._ground, self._chance)
         if fault is None:
-            return
+            return False
         self.faults.append(fault)
         self._open.append(fault)
         self._tell(f"{fault.kind} {fault.victim}".rstrip())
+        return True
 
     def _break_client(self, name: str) -> Fault | None:
         able = [each for each in self._runners if each.process is not None and not each.halted_until]

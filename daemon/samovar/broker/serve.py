@@ -15,14 +15,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from samovar import __version__, card, operation
+from samovar import __version__, card, descriptors, operation
+from samovar.broker import notify
 from samovar.broker.door import Door, PortTaken, socket_path
 from samovar.broker.heap import Heap
 from samovar.broker.intake import Offer
+from samovar.broker.log_file import LogFile
 from samovar.broker.loop import Loop
+from samovar.broker.notify import Notifier
 from samovar.broker.other import Other
 from samovar.broker.port import Bounds, Identity
 from samovar.broker.worker_process import COMMAND
@@ -96,6 +98,8 @@ def _serve(
     worker_command: tuple[str, ...],
 ) -> int:
     heap = Heap()  # before libzmq has its threads
+    notifier = Notifier()
+    descriptors.raise_limit()
     token = secrets.token_hex(32)
     offer = Offer(operation.discover(), card.discover())
     door = Door(token, offer.limits, socket_path(home), port)
@@ -107,9 +111,11 @@ def _serve(
         try:
             file.write(path)
             log.info("samovar %s serves, pid %d, at %s", __version__, os.getpid(), ", ".join(door.endpoints))
+            notifier.tell(notify.READY)
             if ready is not None:
                 ready(file)
             loop.run()
+            notifier.tell(notify.STOPPING)
         finally:
             with contextlib.suppress(OSError):  # what is left is known to be nobody's by the lock
                 path.unlink()
@@ -151,7 +157,7 @@ def _logging(home: Path) -> Iterator[None]:
     path = log_path(home)
     path.parent.mkdir(exist_ok=True, mode=0o700)
     handlers: list[logging.Handler] = [
-        RotatingFileHandler(path, maxBytes=4 << 20, backupCount=3, encoding="utf-8"),
+        LogFile(path),
         logging.StreamHandler(),
     ]
     root = logging.getLogger()

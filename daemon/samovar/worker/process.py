@@ -22,8 +22,9 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from samovar import card, operation, parent, runtimes
+from samovar import card, descriptors, operation, parent, runtimes
 from samovar.channel import Channel, Held, Ready
 from samovar.segment import Block, SegmentPool
 from samovar.worker import checkpoints
@@ -212,6 +213,7 @@ def _open_channel(descriptor: str) -> socket.socket:
 
 def main(descriptor: str, broker_pid: int) -> None:
     parent.die_with(broker_pid)  # elsewhere than on Linux the end of the channel ends us, unless a kernel holds the GIL
+    descriptors.raise_limit()
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the broker decides
@@ -223,6 +225,7 @@ def main(descriptor: str, broker_pid: int) -> None:
     inbox = Inbox(channel)
     home = discovery.home()
     checkpoints.sweep(home / checkpoints.FOLDER)
+    checkpoints.sweep(home, Path(runtimes.TRIALS_FILE).stem + ".[0-9]*")  # of a worker that was killed as it wrote
     engine = Engine(
         operation.discover(), card.discover(), trials=home / runtimes.TRIALS_FILE, checkpoints=home / checkpoints.FOLDER
     )

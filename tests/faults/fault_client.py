@@ -14,6 +14,7 @@ was begun by a process of the same name and has no end is taken up, if its resul
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import sys
@@ -29,8 +30,7 @@ from samovar_link import Client, UnknownJob, connect_or_start  # noqa: E402
 from samovar_link.errors import DaemonUnavailable, RemoteError  # noqa: E402
 from samovar_link.messages import Done  # noqa: E402
 
-ATTEMPTS = 12
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS = 0.5
 """A user takes longer to press the button again."""
 
 
@@ -59,11 +59,11 @@ class Work:
         self._client: Client | None = None
 
     def carry_out(self, job: int) -> None:
-        """Until it is done, or is refused for a reason that trying again does not mend."""
+        """Until it is done, however often it has to be asked for: none of the faults lasts."""
         request = random.Random(f"{self._seed} {self._name} {job}").choice(REQUESTS)
         begun = [each for each in self._journal.before if each["event"] == "begin" and each["job"] == job]
         left = begun[-1]["id"] if begun and request.keep_result else None
-        for attempt in range(len(begun), len(begun) + ATTEMPTS):
+        for attempt in itertools.count(len(begun)):
             id = f"{self._name}-{job}-{attempt}"
             about = {"job": job, "attempt": attempt, "id": id, "request": request.number}
             self._journal.write("begin", **about)

@@ -22,6 +22,7 @@ from ground import COMMAND, Ground, is_alive
 
 from samovar import lock
 from samovar_link.discovery import ConnectionFile
+from samovar_link.errors import DaemonUnavailable
 
 UNAVAILABLE = "unavailable"
 NO_START = "no start"
@@ -57,16 +58,19 @@ def kill_worker(ground: Ground, chance: random.Random) -> Fault | None:
 
 
 def kill_broker(ground: Ground, chance: random.Random) -> Fault | None:
-    """Also while it starts. Whoever is connected or connecting is told in one sentence."""
+    """The one that serves, or one of those that start. Whoever is connected or connecting is told in one sentence."""
     brokers = ground.brokers()
     if not brokers:
         return None
+    with contextlib.suppress(OSError, DaemonUnavailable):
+        serving = ConnectionFile.read(ground.connection_file).pid
+        brokers = [each for each in brokers if each.pid == serving] or brokers
     children = []
     begin = time.monotonic()
-    for broker in brokers:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            children += broker.children(recursive=True)
-            broker.kill()
+    broker = chance.choice(brokers)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        children += broker.children(recursive=True)
+        broker.kill()
     return Fault("broker killed", begin, time.monotonic(), (UNAVAILABLE,), children=children)
 
 

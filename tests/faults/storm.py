@@ -31,6 +31,7 @@ CHILDREN_SECONDS = 5.0
 CALM_SECONDS = 180.0
 """In which all jobs must have ended after the last fault."""
 MORE_JOBS = 5
+_TRIES = 5
 _LEASE_SECONDS = Limits().lease_seconds
 
 
@@ -83,9 +84,7 @@ class Storm:
         while planned or time.monotonic() - began < self._seconds or self._ended() < self._jobs:
             if time.monotonic() - began > 4 * self._seconds + CALM_SECONDS:
                 break
-            name = planned.pop(0) if planned else None
-            if not self._break_something(name or self._any()) and name is not None:
-                planned.append(name)  # there was no worker, or the like
+            self._break_one(planned)
             self._wait(self._every)
         self._calm()
         seconds = time.monotonic() - began
@@ -173,8 +172,15 @@ class Storm:
 
     # --- faults -------------------------------------------------------------------------------------------------------
 
-    def _any(self) -> str:
-        return self._chance.choices(list(OFTEN), list(OFTEN.values()))[0]
+    def _break_one(self, planned: list[str]) -> None:
+        """The next that is planned, else any; another one if there is no worker to kill, or the like."""
+        for _ in range(_TRIES):
+            wanted = planned.pop(0) if planned else None
+            name = wanted or self._chance.choices(list(OFTEN), list(OFTEN.values()))[0]
+            if self._break_something(name):
+                return
+            if wanted is not None:
+                planned.append(wanted)
 
     def _break_something(self, name: str) -> bool:
         """Whether it could be done just now."""

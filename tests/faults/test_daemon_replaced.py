@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import subprocess
 import sys
@@ -110,6 +111,19 @@ def test_a_token_that_a_killed_daemon_left_half_written_is_removed(home: Path) -
         assert [each.name for each in home.glob(f"{FILE_NAME}*")] == [FILE_NAME]
 
 
+def test_one_that_is_killed_while_it_starts_is_said_to_have_ended(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\nif '--let-go' in sys.orig_argv:\n    os.kill(os.getpid(), 9)\n"
+    )
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    started = subprocess.run(
+        [*COMMAND, "serve", "--detach"], env={**environment_for(home), "PYTHONPATH": path}, capture_output=True,
+        text=True, timeout=60,
+    )  # fmt: skip
+    assert started.returncode == 1
+    assert started.stderr == "samovar: The daemon ended while it started; see: samovar doctor\n"
+
+
 def test_what_a_killed_broker_ran_beside_its_worker_ends_though_it_stands_still(tmp_path: Path) -> None:
     """As a training does while a job runs."""
     program = (
@@ -131,6 +145,17 @@ def test_what_a_killed_broker_ran_beside_its_worker_ends_though_it_stands_still(
     finally:
         with contextlib.suppress(psutil.NoSuchProcess):
             errand.kill()
+
+
+def test_a_connection_file_that_somebody_removed_is_written_anew(home: Path) -> None:
+    with running_daemon(home) as daemon:
+        before = daemon.connection
+        daemon.connection_file.unlink()
+        until(daemon.connection_file.exists)
+        assert daemon.connection == before
+        with client(home) as found:
+            assert isinstance(found.run(identity(), [PIXELS])[0], Done)
+    assert not daemon.connection_file.exists()
 
 
 # --- updates --------------------------------------------------------------------------------------------------------

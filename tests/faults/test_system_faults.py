@@ -96,11 +96,26 @@ def test_a_daemon_that_cannot_write_its_files_says_so_in_one_sentence(injury: ob
                 assert done.returncode == 1
                 assert done.stderr.splitlines()[-1].startswith(f"samovar: Samovar's folder {where.home} cannot be used")
                 assert reason in done.stderr and "Traceback" not in done.stderr
+            assert where.remains() == []
         finally:
             fault.undo()
         assert where.samovar("serve", "--detach").returncode == 0, "it goes once there is room"
         where.samovar("stop")
         assert where.remains() == []
+
+
+def test_a_daemon_that_ends_on_a_read_only_disk_ends_well(place: Ground) -> None:
+    if (fault := make_read_only(place, random.Random(0))) is None:
+        pytest.skip("a file system of its own takes root")
+    (broker,) = place.brokers()
+    try:
+        stopped = place.samovar("stop")
+        psutil.wait_procs([broker], timeout=10)
+        assert not is_alive(broker)
+    finally:
+        fault.undo()
+    assert "Traceback" not in place.log and "ends:" not in place.log
+    assert "cannot be used" not in stopped.stderr and "Traceback" not in stopped.stderr, stopped
 
 
 # --- memory, descriptors --------------------------------------------------------------------------------------------
@@ -142,6 +157,17 @@ def test_without_descriptors_jobs_fail_by_name_and_the_daemon_lives(place: Groun
         assert is_done(found, 77)
         assert [each.pid for each in place.brokers()] == [broker]
     assert "Traceback" not in place.log or victim == "worker"
+
+
+def test_broker_and_worker_may_open_as_many_files_as_their_user(place: Ground) -> None:
+    place.samovar("stop")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    low = 256
+    place.samovar("serve", "--detach", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (low, hard)))
+    with client(place) as found:
+        assert is_done(found, 10)
+    for process in (*place.brokers(), *place.workers()):
+        assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE)[0] == min(hard, 65536) > low
 
 
 # --- time -----------------------------------------------------------------------------------------------------------

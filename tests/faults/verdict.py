@@ -82,8 +82,9 @@ def judge(attempts: Sequence[Attempt], faults: Sequence[Fault]) -> list[str]:
             problems.append(f"{each}: {each.how}, without a word")
         else:
             problems += _unexplained(each, faults)
+    begun = {(each.client, each.job) for each in attempts}
     done = {(each.client, each.job) for each in attempts if each.how == "done"}
-    problems += [f"{each}: never done" for each in attempts if (each.client, each.job) not in done]
+    problems += [f"job {client}-{job} was never done" for client, job in sorted(begun - done)]
     return list(dict.fromkeys(problems))
 
 

@@ -68,14 +68,22 @@ def test_every_line_is_followed_whole_and_once_however_often_the_file_is_rotated
     assert path.with_name("samovar.log.3").exists()
 
 
-def test_half_a_line_waits_for_its_end(path: Path) -> None:
+def test_half_a_line_waits_for_its_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     followed = logs.written(path, path.open())
     list(itertools.islice(followed, 5))
     with path.open("a") as file:
         file.write("half a ")
-        file.flush()
-        file.write("line\nnext\n")
-    assert next(followed) == "half a line\n" and next(followed) == "next\n"
+    looks = 0
+
+    def go_on(seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            with path.open("a") as file:
+                file.write("line\n")
+
+    monkeypatch.setattr(logs.time, "sleep", go_on)
+    assert next(followed) == "half a line\n" and looks == 3
     followed.close()
 
 

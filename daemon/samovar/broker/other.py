@@ -9,7 +9,6 @@ that is at work does not, nor one whose protocol we do not speak.
 
 from __future__ import annotations
 
-import logging
 import time
 from pathlib import Path
 from typing import TypeVar
@@ -21,8 +20,6 @@ from samovar_link.client import Client
 from samovar_link.discovery import ConnectionFile
 from samovar_link.errors import DaemonUnavailable
 from samovar_link.messages import PROTOCOL, Message, Status, StatusReport, Stop, Stopping, Welcome
-
-log = logging.getLogger(__name__)
 
 STARTS_SECONDS = 5.0
 _ANSWER_SECONDS = 1.0
@@ -75,7 +72,7 @@ class Other:
                 report = _answer(client, StatusReport)
                 if report.jobs or report.trainings:
                     return f"{words}; it is Samovar {welcome.version}, this is {__version__}; {_TO_CHANGE}"
-                log.info("takes the place of Samovar %s, pid %d", welcome.version, welcome.pid)
+                print(f"Samovar {welcome.version}, pid {welcome.pid}, makes way for {__version__}", flush=True)
                 client.send(Stop())
                 _answer(client, Stopping)
             except DaemonUnavailable:  # it ended

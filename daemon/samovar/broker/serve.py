@@ -68,7 +68,7 @@ def serve(
     except DaemonUnavailable as error:
         return _give_up(str(error))
     except OSError as error:  # a disk that is full, a folder that cannot be written
-        return _give_up(f"Samovar's folder {home} cannot be used: {error.strerror or error}")
+        return _give_up(_unusable(home, error))
 
 
 def _serve_or_say_why(
@@ -82,9 +82,6 @@ def _serve_or_say_why(
         return _serve(port, home, idle_seconds, ready, worker_command)
     except PortTaken as error:
         return _give_up(str(error))
-    except OSError as error:
-        log.error("the daemon ends: %s", error)
-        raise
     except Exception:
         log.exception("the daemon ends because of an error")
         raise
@@ -109,7 +106,12 @@ def _serve(
     path = home / discovery.FILE_NAME
     with _signals(loop):
         try:
-            file.write(path)
+            try:
+                file.write(path)
+            except OSError as error:
+                door.close(linger_ms=0)
+                return _give_up(_unusable(home, error))
+            loop.now_and_then = lambda: _write_if_gone(file, path)
             log.info("samovar %s serves, pid %d, at %s", __version__, os.getpid(), ", ".join(door.endpoints))
             notifier.tell(notify.READY)
             if ready is not None:
@@ -123,8 +125,21 @@ def _serve(
     return 0
 
 
+def _write_if_gone(file: ConnectionFile, path: Path) -> None:
+    """Without it nobody would find this daemon, and its lock lets no other one start. A home that is gone as a whole is
+    left alone."""
+    if not path.exists() and path.parent.is_dir():
+        with contextlib.suppress(OSError):
+            file.write(path)
+            log.warning("%s was gone: written anew", path)
+
+
 def log_path(home: Path) -> Path:
     return home / "log" / "samovar.log"
+
+
+def _unusable(home: Path, error: OSError) -> str:
+    return f"Samovar's folder {home} cannot be used: {error.strerror or error}"
 
 
 def _give_up(reason: str) -> int:

@@ -87,7 +87,18 @@ class Work:
             self._journal.write("end", **about, how=how, right=right, words=words)
             if how == "done":
                 return
-            time.sleep(PAUSE_SECONDS)
+            self._pause()
+
+    def _pause(self) -> None:
+        """Hear meanwhile, as a plug-in does, if the daemon goes away: the next run is not to find out."""
+        end = time.monotonic() + PAUSE_SECONDS
+        while time.monotonic() < end:
+            try:
+                if self._client is not None:
+                    self._client.pump()
+            except DaemonUnavailable:
+                self._client = None
+            time.sleep(0.05)
 
     def _taken_up(self, id: str) -> list[memoryview] | None:
         assert self._client is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from live_daemon import environment_for, running_daemon
 from samovar import lock
 from samovar_link import Client, DaemonUnavailable, InternalError, discovery, launch
 from samovar_link.discovery import FILE_NAME, ConnectionFile
-from samovar_link.messages import Done, Raster, Run
+from samovar_link.messages import Done, Progress, Raster, Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -79,13 +80,18 @@ def client(home: Path) -> Client:
 
 def test_the_file_of_a_killed_daemon_is_not_taken_for_the_one_that_is_just_starting(home: Path) -> None:
     home.mkdir()
-    ConnectionFile(1, "old", ("ipc:///gone", "tcp://127.0.0.1:1")).write(home / FILE_NAME)
-    with lock.held(home / lock.NAME):  # as a daemon does that has not come as far as to write its file
+    with (
+        lock.held(home / lock.NAME),  # as a daemon does that has not come as far as to write its file
+        socket.create_server(("127.0.0.1", 0)) as gone,
+    ):
+        ConnectionFile(1, "old", (f"tcp://127.0.0.1:{gone.getsockname()[1]}",)).write(home / FILE_NAME)
         second = subprocess.Popen(
             [*COMMAND, "serve", "--detach"], env=environment_for(home), stdout=subprocess.PIPE, text=True
         )
-        time.sleep(2.0)
-        assert second.poll() is None, "it believes the file"
+        gone.settimeout(30)
+        for _ in range(2):  # it asks, hears nothing, and asks again
+            gone.accept()[0].close()
+        assert second.poll() is None
     out, _ = second.communicate(timeout=30)  # the other was killed before it got so far: its place is free
     assert second.returncode == 0 and out.startswith("samovar serves")
     with client(home) as found:
@@ -190,7 +196,8 @@ def test_an_older_one_at_work_is_left_alone_and_said(home: Path) -> None:
     with old_daemon(home, OLD + BEFORE_THE_UPDATE + SERVE) as old, client(home) as found:
         job = identity(60)
         found.send(job, [PIXELS])
-        found.receive(20)
+        while not isinstance(found.receive(20)[0], Progress):
+            pass
         started = run(home, "serve", "--detach")
         assert old.poll() is None
     assert started.returncode == 0 and f"already running: pid {old.pid}" in started.stdout

@@ -73,11 +73,11 @@ class Other:
                 if report.jobs or report.trainings:
                     return f"{words}; it is Samovar {welcome.version}, this is {__version__}; {_TO_CHANGE}"
                 print(f"Samovar {welcome.version}, pid {welcome.pid}, makes way for {__version__}", flush=True)
+                self._deadline = time.monotonic() + STARTS_SECONDS
                 client.send(Stop())
                 _answer(client, Stopping)
-            except DaemonUnavailable:  # it ended
+            except DaemonUnavailable:  # it ended, or is no daemon
                 pass
-        self._deadline = time.monotonic() + STARTS_SECONDS
         return None
 
 

@@ -159,7 +159,10 @@ def take_descriptors(ground: Ground, chance: random.Random) -> Fault | None:
     pid = processes[0].pid
     try:
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        most = max(int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()) + 1 + chance.randrange(3)
+        used = max((int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()), default=-1)
+        if used < 0:  # it is just ending
+            return None
+        most = used + 1 + chance.randrange(3)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(most, before[1]), before[1]))
     except OSError:  # it has just ended
         return None

@@ -209,7 +209,7 @@ def test_one_of_another_protocol_is_said_and_can_be_ended(home: Path, monkeypatc
     with old_daemon(home, OLD + FOREIGN + SERVE) as old:
         with pytest.raises(DaemonUnavailable, match="0.0.1 speaks protocol 0, this .* samovar stop"):
             discovery.find()
-        with pytest.raises(DaemonUnavailable, match=rf"did not start: Samovar 0.0.1 \(pid {old.pid}\) runs and speaks"):
+        with pytest.raises(DaemonUnavailable, match=rf"Samovar 0.0.1 speaks protocol 0 \(pid {old.pid}\)"):
             launch.connect_or_start("test", "1", COMMAND)
         stopped = run(home, "stop")
         assert (stopped.returncode, stopped.stdout) == (0, "Samovar has stopped.\n"), stopped

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
+
 from samovar import __version__
 from samovar.lock import NAME
 from samovar_link import discovery
@@ -45,15 +47,15 @@ class Other:
             file = ConnectionFile.read(self._home / discovery.FILE_NAME)  # damaged ones are told at once
             if file.protocol == PROTOCOL:
                 return self._meet(file)
+            if psutil.pid_exists(file.pid):
+                raise DaemonUnavailable(
+                    f"the running Samovar {file.version} speaks protocol {file.protocol} (pid {file.pid}), this one, "
+                    f"{__version__}, speaks {PROTOCOL}: update the older of the two; {_TO_CHANGE}"
+                )
         except (FileNotFoundError, TimeoutError):
             pass
         if time.monotonic() < self._deadline:
             return None
-        if file is not None and file.protocol != PROTOCOL:
-            raise DaemonUnavailable(
-                f"Samovar {file.version} (pid {file.pid}) runs and speaks protocol {file.protocol}, "
-                f"this is {__version__} and speaks {PROTOCOL}; {_TO_CHANGE}"
-            )
         who = f"another Samovar (pid {file.pid})" if file else "another Samovar"
         raise DaemonUnavailable(f"{who} holds {self._home / NAME}, but does not answer; end it and try again")
 

@@ -36,8 +36,9 @@ BEFORE_THE_UPDATE = "import pathlib, samovar.broker.worker as w; w._PACKAGE = pa
 PIXELS = bytes(range(48))
 
 
-def identity(seconds: float = 0.0) -> Run:
-    return Run(secrets.token_hex(8), "identity", {"seconds": seconds}, {"image": Raster(4, 4, 3)})
+def identity(seconds: float = 0.0, keep_result: bool = False) -> Run:
+    raster = Raster(4, 4, 3)
+    return Run(secrets.token_hex(8), "identity", {"seconds": seconds}, {"image": raster}, keep_result=keep_result)
 
 
 @contextlib.contextmanager
@@ -194,7 +195,7 @@ def test_a_newer_daemon_takes_the_place_of_an_older_one_that_has_nothing_to_do(h
 
 def test_an_older_one_at_work_is_left_alone_and_said(home: Path) -> None:
     with old_daemon(home, OLD + BEFORE_THE_UPDATE + SERVE) as old, client(home) as found:
-        job = identity(60)
+        job = identity(60, keep_result=True)  # on a slow machine a lease is over before the other has looked
         found.send(job, [PIXELS])
         while not isinstance(found.receive(20)[0], Progress):
             pass

@@ -1,5 +1,6 @@
 # make demo    set up, upscale a drawing, show before and after, print the seconds
 # make test    set up everything, editors included, and run every test
+# make faults  five minutes of real clients and daemons while everything breaks, one thing a second
 # make bench   how fast it is on this machine, beside others; writes bench/latest.json
 # make fuzz    made-up input for everything that reads what comes from outside: FUZZ_SECONDS=20 each, or FUZZ_RUNS
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 QUICK := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo setup test lint unit editors bench fuzz images dist clean
+.PHONY: demo setup test lint unit editors faults bench fuzz images dist clean
 
 demo: $(VENV)/.samovar
 	$(VENV)/bin/python docs/demo.py demo
@@ -30,6 +31,10 @@ lint: $(VENV)/.tests
 # Real Krita, real GIMP 3. As root on Debian or Ubuntu this installs them; otherwise it says what is missing.
 editors: $(VENV)/.tests
 	$(VENV)/bin/python tests/editors/install.py
+
+# SEED=4711 runs the same again, as far as the machine lets it.
+faults: $(VENV)/.tests
+	$(VENV)/bin/python -m tests.faults $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.bench
 	$(VENV)/bin/samovar bench -o bench/latest.json

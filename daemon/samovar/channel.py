@@ -14,6 +14,7 @@ channel, the broker never does: what does not go out at once waits in `_outbox` 
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -71,6 +72,13 @@ Said = Union[Message, Ready, Held, Recycle, Drop]
 KINDS: dict[str, type] = {**MESSAGES, **{cls.__name__: cls for cls in (Ready, Held, Recycle, Drop)}}
 
 
+def open_end(handed: str) -> socket.socket:
+    """A worker's end, as the broker handed it over: by the number of a descriptor, on Windows through stdin."""
+    if sys.platform == "win32":
+        return socket.fromshare(sys.stdin.buffer.read())
+    return socket.socket(fileno=int(handed))
+
+
 class Channel:
     """One end. `send` may be called from several threads, `receive` from one."""
 
@@ -98,29 +106,41 @@ class Channel:
 
     def send(self, message: Said, blocks: Sequence[Block] = ()) -> None:
         """Queue a packet and write what goes. The caller keeps its own hold on the blocks. A dead peer is no error
-        here; it shows in `receive`."""
+        here; it shows in `receive`. Raises MemoryError where no descriptor is left for a segment; nothing is sent then.
+        """
         with self._lock:
             if self._closed:
                 return
             header = codec.encode(cast(Message, message))  # first: what cannot be sent lends nothing
-            descriptors: list[int] = []
-            mentions = [self._mention(block, descriptors) for block in blocks]
+            handles, descriptors = self._handles(blocks)
+            mentions = [self._mention(block, handles) for block in blocks]
             body = cast(bytes, msgpack.packb([header, mentions]))
             self._outbox.append((memoryview(_LENGTH.pack(len(body)) + body), descriptors))
             self.flush()
 
-    def _mention(self, block: Block, descriptors: list[int]) -> list[object]:
-        segment = block.segment
-        name = None
+    def _handles(self, blocks: Sequence[Block]) -> tuple[dict[int, str], list[int]]:
+        """What goes along for segments that the peer has not mapped: names by segment, and descriptors, in order."""
+        fresh = {each.segment.id: each.segment.handle for each in blocks if each.segment.id not in self._shown}
+        names = {id: handle for id, handle in fresh.items() if isinstance(handle, str)}
+        descriptors: list[int] = []
+        try:
+            for handle in fresh.values():
+                if isinstance(handle, int):
+                    descriptors.append(os.dup(handle))
+        except OSError as error:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise MemoryError(f"no way to hand over shared memory: {error.strerror}") from error
+        return names, descriptors
+
+    def _mention(self, block: Block, names: dict[int, str]) -> list[object]:
+        segment, name = block.segment, None
         if segment.handle is not None:  # ours
             self._pool.hold(segment.id)
             self._lent[segment.id] = self._lent.get(segment.id, 0) + 1
             if segment.id not in self._shown:
                 self._shown.add(segment.id)
-                if isinstance(segment.handle, str):
-                    name = segment.handle
-                else:
-                    descriptors.append(os.dup(segment.handle))
+                name = names.get(segment.id)
         return [segment.id, segment.capacity, block.offset, len(block), name]
 
     def flush(self) -> bool:
@@ -161,7 +181,8 @@ class Channel:
 
     def receive(self) -> list[tuple[Said, list[Block]]]:
         """What has come, whole packets only. Raises EOFError when the peer is gone, ProtocolError or BadRequest when it
-        says what no peer of ours would; the channel is of no further use then."""
+        says what no peer of ours would, or when a segment that it mentions did not come through: too many files are
+        open here, or there is no memory to map it. The channel is of no further use then."""
         try:
             data = self._read()
         except (BlockingIOError, InterruptedError):
@@ -240,7 +261,8 @@ class Channel:
         else:  # never a number that the peer chose: it may be of a file of ours
             handle = self._descriptors.popleft() if self._descriptors and name is None else None
         if handle is None:
-            raise ProtocolError(f"segment {id} came without its memory")
+            # the system drops those that it cannot open here
+            raise ProtocolError(f"segment {id} came without its memory: {os.strerror(errno.EMFILE)}, perhaps")
         try:
             return Segment.attach(id, capacity, handle)
         except (OSError, ValueError, OverflowError) as error:

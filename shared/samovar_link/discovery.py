@@ -8,6 +8,7 @@ another folder; `SAMOVAR_CONNECTION_FILE` only tells a client where to look.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -37,13 +38,17 @@ class ConnectionFile:
     def write(self, path: Path) -> None:
         """Write whole or not at all, readable by this user only."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in path.parent.glob(path.name + "?*"):  # by a daemon that was killed while it wrote; it holds a token
+            with contextlib.suppress(OSError):
+                left.unlink()
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mkstemp makes it 0600
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(asdict(self), file)
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            with contextlib.suppress(OSError):  # what went wrong first is what is told
+                os.unlink(temporary)
             raise
 
     @classmethod
@@ -110,7 +115,7 @@ def find() -> tuple[Path, ConnectionFile]:
         if found.protocol != PROTOCOL:
             raise DaemonUnavailable(
                 f"The running Samovar {found.version} speaks protocol {found.protocol}, this plug-in {PROTOCOL}: "
-                "update the older of the two, then restart both."
+                "update the older of the two, then restart both: samovar stop ends the daemon."
             )
         return path, found
     raise DaemonUnavailable("Samovar is not running; start it with: samovar serve --detach")

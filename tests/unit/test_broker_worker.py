@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -103,6 +104,41 @@ def test_a_job_too_large_for_memory_fails_by_its_type(bench: Callable[..., Bench
     stage.slot.tick()
     (failed,) = stage.messages
     assert isinstance(failed, Failed) and failed.code == "out-of-memory"
+
+
+@pytest.mark.parametrize("size", [10, AT_ONCE_BYTES + 1])
+def test_a_job_that_cannot_be_handed_over_fails_by_its_type(
+    bench: Callable[..., Bench], size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pixels are in shared memory, and the descriptor for the worker is one too many."""
+    stage = bench("input()")
+
+    def refuse(descriptor: int) -> int:
+        raise OSError(24, "Too many open files")
+
+    stage.slot.start()
+    monkeypatch.setattr("os.dup", refuse)
+    stage.slot.run(Run("j", "x"), Pixels([Frame(size)]))
+    stage.until(lambda: stage.slot.tick() or stage.messages)
+    (failed,) = stage.messages
+    assert isinstance(failed, Failed) and failed.code == "out-of-memory" and "Too many open files" in failed.message
+
+
+def test_a_worker_of_another_version_is_not_started(
+    bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "__init__.py").write_text('"""Samovar"""\n\n__version__ = "99.0.0"\n')
+    monkeypatch.setattr("samovar.broker.worker._PACKAGE", tmp_path / "__init__.py")
+    stage = bench("input()")
+    with pytest.raises(InternalError, match="updated to 99.0.0 while"):
+        stage.slot.start()
+    stage.slot.run(Run("j", "x"), Pixels([]))
+    stage.slot.tick()
+    (failed,) = stage.messages
+    assert isinstance(failed, Failed) and "samovar stop && samovar serve" in failed.hint
+    (tmp_path / "__init__.py").unlink()
+    stage.slot.start()
+    assert stage.slot.state == "starting"
 
 
 def test_the_end_of_a_worker_is_told_with_its_exit_code(bench: Callable[..., Bench]) -> None:

@@ -7,14 +7,14 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import msgpack
 import pytest
 
 from samovar.channel import Channel, Drop, Held, Ready, Said
-from samovar.segment import Block, SegmentPool
+from samovar.segment import Block, Segment, SegmentPool
 from samovar_link import codec
 from samovar_link.errors import BadRequest, ProtocolError
 from samovar_link.messages import Cancel, Done, LoadedModel, Message, Progress, Raster, Run
@@ -265,3 +265,68 @@ def test_closing_leaves_no_descriptors() -> None:
     line.close()
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.fixture
+def no_more_files() -> Iterator[Callable[[int], None]]:
+    """Call it with how many more this process may open. Its limit is as it was afterwards."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def allow(more: int) -> None:
+        lowest = os.dup(0)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + more, before[1]))
+
+    yield allow
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the lowest free descriptor may not be the last")
+def test_a_segment_that_cannot_be_handed_over_is_no_memory_and_leaves_the_line_as_it_was(
+    line: Line, no_more_files: Callable[[int], None]
+) -> None:
+    first, second = line.pools[0].take(1000), line.pools[0].take(1 << 20)
+    gc.collect()
+    no_more_files(1)
+    with pytest.raises(MemoryError, match="hand over"):
+        line.broker.send(Run("j", "x"), [first, second])
+    no_more_files(50)
+    assert line.worker.receive() == []
+    line.broker.send(Run("j", "x"), [first, second])
+    _, blocks = only(line.worker.receive())
+    assert len(blocks) == 2
+    for block in (*blocks, first, second):
+        block.release()
+    line.broker.receive()
+    assert line.pools[0].used_bytes == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the lowest free descriptor may not be the last")
+def test_a_segment_lost_on_the_way_is_said_and_what_came_before_it_is_given_back(
+    line: Line, no_more_files: Callable[[int], None]
+) -> None:
+    ours, theirs = line.pools[0].take(1000), line.pools[1].take(1000)
+    line.broker.send(Run("j", "x"), [ours])
+    _, (seen,) = only(line.worker.receive())
+    line.worker.send(Done("j"), [seen])
+    line.worker.send(Done("k"), [theirs])
+    ours.release()
+    gc.collect()
+    no_more_files(0)
+    with pytest.raises(ProtocolError, match="without its memory: Too many open files"):
+        while True:
+            line.broker.receive()
+    line.broker.close()
+    assert line.pools[0].used_bytes == 0
+
+
+def test_a_segment_that_cannot_be_mapped_is_said(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    line.worker.send(Done("k"), [line.pools[1].take(1000)])
+
+    def refuse(*_: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(Segment, "attach", refuse)
+    with pytest.raises(ProtocolError, match=r"cannot be mapped: .*Cannot allocate memory"):
+        line.broker.receive()

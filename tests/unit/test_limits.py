@@ -7,7 +7,6 @@ import time
 
 import msgpack
 import pytest
-from stage import A, B, FakeBlock, Frame, Stage
 
 from samovar.broker.port import Bounds, Delivery
 from samovar.card import ModelCard
@@ -27,6 +26,7 @@ from samovar_link.messages import (
     Unload,
     Unloaded,
 )
+from stage import A, B, FakeBlock, Frame, Stage
 
 MOST = Bounds().max_header_bytes
 MODEL = ModelCard("a/b", "B", ("grow",), "", {}, 1, 0, "MIT", "")

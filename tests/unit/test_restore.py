@@ -321,6 +321,9 @@ def test_old_checkpoints_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     checkpoints.sweep(tmp_path)
     assert list(tmp_path.iterdir())
     monkeypatch.setattr(checkpoints, "KEPT_SECONDS", -1.0)
+    (tmp_path / "trials.json").write_bytes(b"x")
+    checkpoints.sweep(tmp_path, "*.[!j]*")
+    assert [each.name for each in tmp_path.iterdir()] == ["trials.json"]
     checkpoints.sweep(tmp_path)
     assert not list(tmp_path.iterdir())
     checkpoints.sweep(tmp_path / "none")

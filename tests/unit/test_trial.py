@@ -145,3 +145,14 @@ def test_a_network_that_a_runtime_cannot_take_is_no_cause_for_alarm(caplog: pyte
 
 def test_the_plain_runtime_is_always_there_and_first() -> None:
     assert discover()[0].id == PLAIN
+
+
+def test_what_cannot_be_kept_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(path: Path, *_: object, **__: object) -> int:
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fill)
+    bench = Bench(tmp_path / "trials.json")
+    bench.runtimes.append(bench.runtime("a", "bf16", 0.2))
+    assert bench.choose() == "a bf16" and list(tmp_path.iterdir()) == []

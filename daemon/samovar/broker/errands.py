@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import queue
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import psutil
+
+from samovar import parent
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +68,7 @@ class Errands:
             process = subprocess.Popen(
                 [*self._command, *words], text=True, encoding="utf-8", errors="replace", start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                env={**os.environ, parent.VARIABLE: str(os.getpid())},
             )  # fmt: skip
         except OSError as error:
             reason = f"{self._command[0]} cannot be started: {error.strerror}"

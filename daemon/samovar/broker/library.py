@@ -146,14 +146,22 @@ class Library:
             self._tell_offer()
 
     def _look_at_new(self) -> None:
-        if not self._looking and store.has_new(SETTLED_SECONDS):
+        if not self._looking and self._has_new():
             log.info("looking at what is new in %s", store.folder())
             self._looking = True
             self._errands.start(["models", "list", "--json"], lambda fields: None, self._looked)
 
+    def _has_new(self) -> bool:
+        """The folder may be unreadable, or no more files may be opened just now: that is no end of the daemon."""
+        try:
+            return store.has_new(SETTLED_SECONDS)
+        except OSError as error:
+            log.warning("the folder of models cannot be looked through: %s", error)
+            return False
+
     def _looked(self, reason: str) -> None:
         self._looking = False
-        if reason or store.has_new(SETTLED_SECONDS):  # what was found cannot be kept: not again and again
+        if reason or self._has_new():  # what was found cannot be kept: not again and again
             log.warning("new files in %s could not be looked at: %s", store.folder(), reason or "nothing was kept")
             self._look_at += 60 * LOOK_SECONDS
 

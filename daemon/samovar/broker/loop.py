@@ -10,6 +10,7 @@ import contextlib
 import logging
 import socket
 import time
+from collections.abc import Callable
 
 import zmq
 
@@ -29,11 +30,13 @@ log = logging.getLogger(__name__)
 
 _BUSY_TICK_SECONDS = 0.05
 _IDLE_TICK_SECONDS = 1.0
+_THEN_SECONDS = 3.0
 _MESSAGES_PER_ROUND = 32
 
 
 class Loop:
-    """wake : writing a byte to it (the signal handler does) makes the loop look round."""
+    """wake : writing a byte to it (the signal handler does) makes the loop look round;
+    now_and_then : called every few seconds"""
 
     def __init__(
         self,
@@ -65,6 +68,8 @@ class Loop:
         self._polled: list[int] = []
         self._stopping = False
         self._next_tick = 0.0
+        self.now_and_then: Callable[[], None] = lambda: None
+        self._next_then = time.monotonic() + _THEN_SECONDS
 
     def stop(self) -> None:
         """End the loop after this round. Safe in a signal handler."""
@@ -119,6 +124,9 @@ class Loop:
         self._heap.tick(time.monotonic())
         for client in self._door.tick(self._heap.in_use() - self._dispatcher.waiting_bytes):
             self._dispatcher.hung_up(client)
+        if time.monotonic() >= self._next_then:
+            self._next_then = time.monotonic() + _THEN_SECONDS
+            self.now_and_then()
         often = self._dispatcher.busy or self._door.busy or self._slot.leaving
         self._next_tick = time.monotonic() + (_BUSY_TICK_SECONDS if often else _IDLE_TICK_SECONDS)
 

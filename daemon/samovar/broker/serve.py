@@ -16,15 +16,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from samovar import __version__, card, keys, operation
+from samovar import __version__, card, descriptors, keys, operation
+from samovar.broker import notify
 from samovar.broker.address import Address
 from samovar.broker.door import Door, Keys, PortTaken, socket_path
 from samovar.broker.heap import Heap
 from samovar.broker.intake import Offer
+from samovar.broker.log_file import LogFile
 from samovar.broker.loop import Loop
+from samovar.broker.notify import Notifier
+from samovar.broker.other import Other
 from samovar.broker.port import Bounds, Identity
 from samovar.broker.worker_process import COMMAND
 from samovar.lock import NAME, Taken, held
@@ -33,8 +36,6 @@ from samovar_link.discovery import ConnectionFile
 from samovar_link.errors import DaemonUnavailable
 
 log = logging.getLogger(__name__)
-
-_OTHER_STARTS_SECONDS = 5.0
 
 
 def serve(
@@ -56,22 +57,41 @@ def serve(
     home = home or discovery.home()
     if sys.platform != "win32":
         os.umask(0o077)  # log and sockets are for this user, whatever the shell had set
+    other = Other(home)
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         if fault := _fault_of(home):
             return _give_up(fault)
-        with held(home / NAME), _logging(home):
+        while True:
             try:
-                return _serve(port, home, bounds or Bounds(), ready, worker_command, listen)
-            except (PortTaken, DaemonUnavailable) as error:
-                return _give_up(str(error))
-            except Exception:
-                log.exception("the daemon ends because of an error")
-                raise
-    except Taken:
-        return _greet_the_other(home)
+                with held(home / NAME), _logging(home):
+                    return _serve_or_say_why(port, home, bounds or Bounds(), ready, worker_command, listen)
+            except Taken:
+                if (words := other.look()) is not None:
+                    print(words)
+                    return 0
+            time.sleep(0.05)
+    except DaemonUnavailable as error:
+        return _give_up(str(error))
     except OSError as error:  # a disk that is full, a folder that cannot be written
-        return _give_up(f"Samovar's folder {home} cannot be used: {error.strerror or error}")
+        return _give_up(_unusable(home, error))
+
+
+def _serve_or_say_why(
+    port: int,
+    home: Path,
+    bounds: Bounds,
+    ready: Callable[[ConnectionFile], None] | None,
+    worker_command: tuple[str, ...],
+    listen: Sequence[Address],
+) -> int:
+    try:
+        return _serve(port, home, bounds, ready, worker_command, listen)
+    except (PortTaken, DaemonUnavailable) as error:
+        return _give_up(str(error))
+    except Exception:
+        log.exception("the daemon ends because of an error")
+        raise
 
 
 def _serve(
@@ -83,6 +103,8 @@ def _serve(
     listen: Sequence[Address],
 ) -> int:
     heap = Heap()  # before libzmq has its threads
+    notifier = Notifier()
+    descriptors.raise_limit()
     token = secrets.token_hex(32)
     offer = Offer(operation.discover(), card.discover())
     opened = Keys(keys.own(keys.SERVER, home), keys.AllowList(home)) if any(each.curve for each in listen) else None
@@ -94,7 +116,12 @@ def _serve(
     path = home / discovery.FILE_NAME
     with _signals(loop):
         try:
-            file.write(path)
+            try:
+                file.write(path)
+            except OSError as error:
+                door.close(linger_ms=0)
+                return _give_up(_unusable(home, error))
+            loop.now_and_then = lambda: _write_if_gone(file, path)
             log.info("samovar %s serves, pid %d, at %s", __version__, os.getpid(), ", ".join(everywhere))
             if opened is not None:
                 log.info(
@@ -102,14 +129,25 @@ def _serve(
                     keys.shown(opened.own.public),
                     len(door.gate.keys()),
                 )
+            notifier.tell(notify.READY)
             if ready is not None:
                 ready(file)
             loop.run()
+            notifier.tell(notify.STOPPING)
         finally:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # what is left is known to be nobody's by the lock
                 path.unlink()
     log.info("samovar ended")
     return 0
+
+
+def _write_if_gone(file: ConnectionFile, path: Path) -> None:
+    """Without it nobody would find this daemon, and its lock lets no other one start. A home that is gone as a whole is
+    left alone."""
+    if not path.exists() and path.parent.is_dir():
+        with contextlib.suppress(OSError):
+            file.write(path)
+            log.warning("%s was gone: written anew", path)
 
 
 def log_path(home: Path) -> Path:
@@ -128,25 +166,13 @@ def _fault_of(home: Path) -> str:
     return ""
 
 
+def _unusable(home: Path, error: OSError) -> str:
+    return f"Samovar's folder {home} cannot be used: {error.strerror or error}"
+
+
 def _give_up(reason: str) -> int:
     print(f"samovar: {reason}", file=sys.stderr)
     return 1
-
-
-def _greet_the_other(home: Path) -> int:
-    """Somebody holds the lock: say who. It may have been started this very moment."""
-    deadline = time.monotonic() + _OTHER_STARTS_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            other = ConnectionFile.read(home / discovery.FILE_NAME)
-        except DaemonUnavailable as error:  # damaged or unreadable, and it is written whole: waiting does not help
-            return _give_up(str(error))
-        except FileNotFoundError:
-            time.sleep(0.05)
-            continue
-        print(f"already running: pid {other.pid}, {', '.join(other.endpoints)}")
-        return 0
-    return _give_up(f"another Samovar holds {home / NAME}, but does not answer; end it and try again")
 
 
 @contextlib.contextmanager
@@ -178,7 +204,7 @@ def _logging(home: Path) -> Iterator[None]:
         for each in path.parent.glob(f"{path.name}*"):
             each.chmod(0o600)
     handlers: list[logging.Handler] = [
-        RotatingFileHandler(path, maxBytes=4 << 20, backupCount=3, encoding="utf-8"),
+        LogFile(path),
         logging.StreamHandler(),
     ]
     root = logging.getLogger()

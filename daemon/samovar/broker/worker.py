@@ -8,11 +8,14 @@ it until it is read.
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import samovar
 from samovar.broker.job import Pixels
 from samovar.broker.mover import Mover
 from samovar.broker.worker_process import COMMAND, WorkerProcess
@@ -36,6 +39,7 @@ from samovar_link.messages import (
 
 log = logging.getLogger(__name__)
 _END_SECONDS = 3.0
+_PACKAGE = Path(samovar.__file__)
 
 
 @dataclass
@@ -85,6 +89,7 @@ class WorkerSlot:
         """Start the worker if there is none. Raises InternalError."""
         if self.current is not None:
             return
+        _check_not_updated()
         try:
             self.current = WorkerProcess(self._command, self._pool)
         except OSError as error:
@@ -121,7 +126,10 @@ class WorkerSlot:
             self._forget(run.job)
             self.said(Cancelled(run.job), [])
             return
-        self.current.channel.send(run, pixels.blocks or ())
+        try:
+            self.current.channel.send(run, pixels.blocks or ())
+        except MemoryError as error:
+            self._fail(run, OutOfMemory(str(error), "try again when other jobs are done"))
 
     def _forget(self, job: str) -> None:
         self._runs.pop(job, None)
@@ -182,7 +190,7 @@ class WorkerSlot:
             packets = process.channel.receive()
         except (EOFError, ProtocolError, BadRequest) as error:
             if not isinstance(error, EOFError):
-                log.error("the worker sent what is no message: %s", error)
+                log.error("the worker is ended, for what it sent cannot be read: %s", error)
                 process.process.kill()
             self._lost(process)
             return
@@ -225,3 +233,19 @@ class WorkerSlot:
                 each.process.kill()
                 each.process.wait()
         self._leaving.clear()
+
+
+def _check_not_updated() -> None:
+    """A worker is started from what is installed, and would not understand a broker of another version.
+
+    Raises InternalError.
+    """
+    try:
+        found = re.search(r'^__version__ = "([^"]+)"', _PACKAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:  # then nothing can be started, which is said by what tries
+        return
+    if found and found[1] != samovar.__version__:
+        raise InternalError(
+            f"Samovar was updated to {found[1]} while {samovar.__version__} runs",
+            "restart it with: samovar stop && samovar serve --detach",
+        )

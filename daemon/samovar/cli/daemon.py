@@ -1,4 +1,4 @@
-"""Start, stop and ask the daemon: serve, stop, status, ps, unload, logs."""
+"""Start, stop and ask the daemon: serve, stop, status, ps, unload."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections import deque
+import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -19,7 +20,7 @@ from samovar import lock
 from samovar_link import connect, discovery
 from samovar_link.discovery import ConnectionFile
 from samovar_link.errors import BadRequest, DaemonUnavailable, remote_error
-from samovar_link.messages import Message, Refused, Status, StatusReport, Stop, Stopping, Unload, Unloaded
+from samovar_link.messages import PROTOCOL, Message, Refused, Status, StatusReport, Stop, Stopping, Unload, Unloaded
 
 from .program import say
 from .progress import duration
@@ -98,6 +99,7 @@ def _start_detached(port: int, more: Sequence[str]) -> str:
     environment = dict(os.environ)
     if "SAMOVAR_HOME" in environment:
         environment["SAMOVAR_HOME"] = str(home)  # it may be relative, and the daemon works in another folder
+    began = time.monotonic()
     child = subprocess.Popen(
         [sys.executable, "-m", "samovar", "serve", "--let-go", "--port", str(port), *more],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=home, env=environment,
@@ -117,7 +119,9 @@ def _start_detached(port: int, more: Sequence[str]) -> str:
         return last
     if child.wait() == 0:
         return last  # already running
-    raise DaemonUnavailable(last or f"The daemon did not start within {START_SECONDS:.0f} s; see: samovar doctor")
+    if time.monotonic() - began < START_SECONDS:
+        raise DaemonUnavailable(last or "The daemon ended while it started; see: samovar doctor")
+    raise DaemonUnavailable(f"The daemon did not start within {START_SECONDS:.0f} s; see: samovar doctor")
 
 
 def _let_go(file: ConnectionFile) -> None:
@@ -136,10 +140,13 @@ def stop() -> None:
         path, file = discovery.find()
         _ask(Stop(), Stopping)
     except DaemonUnavailable:
-        if lock.is_held(discovery.home() / lock.NAME):
+        if not lock.is_held(discovery.home() / lock.NAME):
+            click.echo("Samovar is not running.")
+            return
+        path = discovery.home() / discovery.FILE_NAME
+        if (other := _end_by_signal(path)) is None:
             raise
-        click.echo("Samovar is not running.")
-        return
+        file = other
     try:
         with lock.held(path.parent / lock.NAME, STOP_SECONDS):
             pass
@@ -148,6 +155,21 @@ def stop() -> None:
             f"Samovar (pid {file.pid}) has not ended after {STOP_SECONDS:.0f} s; end that process."
         ) from None
     click.echo("Samovar has stopped.")
+
+
+def _end_by_signal(path: Path) -> ConnectionFile | None:
+    """End a daemon that runs and speaks another protocol, as after an update. None if that is not what is wrong."""
+    import psutil
+
+    try:
+        file = ConnectionFile.read(path)
+        process = psutil.Process(file.pid)
+        if file.protocol == PROTOCOL or "samovar" not in " ".join(process.cmdline()):
+            return None
+        process.terminate()
+    except (FileNotFoundError, DaemonUnavailable, psutil.Error):
+        return None
+    return file
 
 
 @click.command()
@@ -219,26 +241,6 @@ def unload(model: str, as_json: bool) -> None:
         click.echo(f"{_size(done.size_bytes)} of weights are gone from memory.")
     else:
         click.echo(f"{model} is not loaded, or a job uses it." if model else "No model is loaded, or a job uses it.")
-
-
-@click.command()
-@click.option(
-    "-n", "--lines", type=click.IntRange(0), default=40, show_default=True, help="How many of the last lines."
-)
-@click.option("--path", "only_path", is_flag=True, help="Print where the log is, not what it says.")
-def logs(lines: int, only_path: bool) -> None:
-    """Print the end of the daemon's log."""
-    from samovar.broker.serve import log_path
-
-    path = log_path(discovery.home())
-    if only_path:
-        click.echo(str(path))
-        return
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            click.echo("".join(deque(file, maxlen=lines)), nl=False)
-    except FileNotFoundError:
-        raise click.ClickException(f"there is no log at {path} yet; the daemon writes it when it starts.") from None
 
 
 def _ask(question: Message, answer: type[Answer], patience_seconds: float = STOP_SECONDS) -> tuple[str, Answer]:

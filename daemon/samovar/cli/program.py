@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 import samovar
+from samovar import parent
 from samovar_link.errors import DaemonUnavailable, RemoteError
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ COMMANDS = {
     "ps": "samovar.cli.daemon",
     "jobs": "samovar.cli.jobs",
     "unload": "samovar.cli.daemon",
-    "logs": "samovar.cli.daemon",
+    "logs": "samovar.cli.logs",
+    "service": "samovar.cli.service",
     "models": "samovar.cli.models",
     "keys": "samovar.cli.keys",
     "install": "samovar.cli.setup",
@@ -111,6 +113,8 @@ def main() -> None:
     Whatever a command began is over when it returns, so nothing is taken down piece by piece: that would be a twelfth
     of what a warm command takes.
     """
+    if pid := os.environ.pop(parent.VARIABLE, ""):  # an errand of the broker
+        parent.die_with(int(pid))
     code = run(sys.argv[1:])
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

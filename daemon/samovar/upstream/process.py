@@ -15,9 +15,8 @@ import time
 
 import zmq
 
-from samovar import keys
-from samovar.channel import Channel, Ready
-from samovar.child import die_with_the_broker, open_channel
+from samovar import descriptors, keys, parent
+from samovar.channel import Channel, Ready, open_end
 from samovar.segment import SegmentPool
 from samovar.upstream.forwarder import Forwarder
 from samovar.upstream.link import Keys, Link
@@ -58,14 +57,15 @@ def serve(channel: Channel, pool: SegmentPool, link: Link) -> None:
 
 def main(address: str, server_key: str, descriptor: str, broker_pid: int) -> None:
     """server_key : of the other daemon, Z85"""
-    die_with_the_broker(broker_pid)
+    parent.die_with(broker_pid)
+    descriptors.raise_limit()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the broker decides
     faulthandler.enable()
     level = os.environ.get("SAMOVAR_LOG", "INFO").upper()
     logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
     own = keys.own(keys.CLIENT, discovery.home())
     pool = SegmentPool(1, time.monotonic)
-    channel = Channel(open_channel(descriptor), pool)
+    channel = Channel(open_end(descriptor), pool)
     link = Link(address, Keys(server_key.encode(), own.public.encode(), own.secret.encode()))
     try:
         serve(channel, pool, link)

@@ -28,10 +28,10 @@ KEPT_SECONDS = 86400.0
 SUFFIX = ".safetensors"
 
 
-def sweep(folder: Path) -> None:
-    """Remove what nobody will come back for."""
+def sweep(folder: Path, pattern: str = "*") -> None:
+    """Remove what nobody will come back for: files of that pattern that nobody wrote to for a day."""
     with contextlib.suppress(FileNotFoundError):
-        for path in folder.iterdir():
+        for path in folder.glob(pattern):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > KEPT_SECONDS:
                     path.unlink()

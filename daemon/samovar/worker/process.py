@@ -21,10 +21,10 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from samovar import card, operation, runtimes
-from samovar.channel import Channel, Held, Ready
-from samovar.child import die_with_the_broker, open_channel
+from samovar import card, descriptors, operation, parent, runtimes
+from samovar.channel import Channel, Held, Ready, open_end
 from samovar.packing import Packer, opened
 from samovar.segment import Block, SegmentPool
 from samovar.worker import checkpoints
@@ -170,9 +170,11 @@ class Worker:
         for view, frame in zip(pixels, frames, strict=True):
             if frame is not view:
                 memory.give_away(view).release()
-        self._channel.send(progress, blocks)
-        for block in blocks:
-            block.release()
+        try:
+            self._channel.send(progress, blocks)
+        finally:
+            for block in blocks:
+                block.release()
 
 
 def _with_queue(result: Result, seconds: float) -> Result:
@@ -214,7 +216,8 @@ def _log_done(run: Run, result: Result, seconds: float) -> None:
 
 
 def main(descriptor: str, broker_pid: int) -> None:
-    die_with_the_broker(broker_pid)
+    parent.die_with(broker_pid)  # elsewhere than on Linux the end of the channel ends us, unless a kernel holds the GIL
+    descriptors.raise_limit()
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the broker decides
@@ -222,10 +225,11 @@ def main(descriptor: str, broker_pid: int) -> None:
     level = os.environ.get("SAMOVAR_LOG", "INFO").upper()
     logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
     pool = SegmentPool(1, time.monotonic)
-    channel = Channel(open_channel(descriptor), pool)
+    channel = Channel(open_end(descriptor), pool)
     inbox = Inbox(channel)
     home = discovery.home()
     checkpoints.sweep(home / checkpoints.FOLDER)
+    checkpoints.sweep(home, Path(runtimes.TRIALS_FILE).stem + ".[0-9]*")  # of a worker that was killed as it wrote
     engine = Engine(
         operation.discover(), card.discover(), trials=home / runtimes.TRIALS_FILE, checkpoints=home / checkpoints.FOLDER
     )

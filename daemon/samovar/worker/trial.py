@@ -219,9 +219,13 @@ class Trials:
             return
         content = {**self._read(), key: [asdict(each) for each in findings]}
         beside = self._path.with_suffix(f".{os.getpid()}")
-        with contextlib.suppress(OSError):  # then it is tried again next time
+        try:
             beside.write_text(json.dumps(content, indent=1), encoding="utf-8")
             beside.replace(self._path)
+        except OSError as error:
+            log.warning("what was found cannot be kept, and will be tried out again: %s", error)
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
 
 
 def picture(side: int) -> Image:

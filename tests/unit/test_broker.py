@@ -56,7 +56,7 @@ def test_another_protocol_is_refused_and_stays_a_stranger(stage: Stage) -> None:
     assert stage.worker.runs == []
 
 
-@pytest.mark.parametrize("name", ["x\ny", "\x1b[31m", "x" * 200_000])
+@pytest.mark.parametrize("name", ["x\ny", "\x1b[31m", "x" * 7_000])
 def test_what_a_client_calls_itself_is_a_short_part_of_a_line(stage: Stage, name: str) -> None:
     stage.say(b"c", Hello(protocol=2, client=name, version=name))
     stage.say(b"c", Hello(client=name, version=name))

@@ -107,7 +107,8 @@ def test_a_damaged_file_is_one_sentence_with_a_way_out(tmp_path: Path, text: str
 def test_what_no_connection_can_be_made_of_is_a_damaged_file(tmp_path: Path, right_with: dict[str, str]) -> None:
     fields = {"pid": "1", "token": '"t"', "endpoints": '["ipc:///a"]', "protocol": "1", "version": '"1"'}
     path = tmp_path / "connection.json"
-    path.write_text("{" + ", ".join(f'"{name}": {value}' for name, value in {**fields, **right_with}.items()) + "}")
+    text = "{" + ", ".join(f'"{name}": {value}' for name, value in {**fields, **right_with}.items()) + "}"
+    private(path, text.encode())
     with pytest.raises(DaemonUnavailable, match="is damaged; stop Samovar, delete the file"):
         ConnectionFile.read(path)
 

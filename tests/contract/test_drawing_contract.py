@@ -19,7 +19,7 @@ from samovar_link.errors import BadRequest
 from samovar_link.request import grid
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-MODELS = ("samovar/faces",)
+MODELS = ("samovar/faces", "seed/dcgan")
 TOPS = {"u8": 255, "u16": 65535, "f16": 1.0, "f32": 1.0}
 every = pytest.mark.parametrize("model", MODELS)
 held = settings(

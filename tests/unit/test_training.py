@@ -338,7 +338,7 @@ def test_what_is_wrong_is_said_before_anything_is_read(
 
 
 def test_a_folder_without_pictures_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(["train", "colorize", str(tmp_path), "-o", str(tmp_path / "out.safetensors")]) == 1
+    assert command(["train", "colorize", str(tmp_path), "-o", str(tmp_path / "out.safetensors"), "--here"]) == 1
     assert "no pictures" in capsys.readouterr().err
 
 

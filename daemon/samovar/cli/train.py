@@ -182,7 +182,7 @@ def denoise(
 
 
 @train.command()
-@_common(steps=20000, batch=16, rate=2e-4, decay=0.0, falls=False)
+@_common(steps=6000, batch=64, rate=2e-4, decay=0.0, falls=False)
 @_LEFT_OUT
 def faces(sources: tuple[Path, ...], leave_out: tuple[str, ...], seed: int) -> Callable[[], Task]:
     """A generator of faces of 128 pixels, on pictures of one face each: folders of them, or tars.

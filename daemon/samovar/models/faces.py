@@ -8,13 +8,11 @@ from __future__ import annotations
 from samovar.card import ModelCard, own
 
 
-def _generator(
-    id: str, title: str, help: str, network: str, file: str, sha256: str, options: dict[str, object], architecture: str
-) -> ModelCard:
+def _generator(id: str, title: str, help: str, sha256: str, options: dict[str, object]) -> ModelCard:
     return ModelCard(
-        id=id, title=title, help=help, operations=("faces",), network=network,
-        weights=own(file, sha256), scale=1, receptive_field=0,
-        licence="MIT", source="docs/faces.md", architecture=architecture, whole=True, options=options,
+        id=id, title=title, help=help, operations=("faces",), network="dcgan",
+        weights=own(id.rpartition("/")[2], sha256), scale=1, receptive_field=0,
+        licence="MIT", source="docs/faces.md", architecture="DCGAN", whole=True, options=options,
     )  # fmt: skip
 
 
@@ -23,10 +21,19 @@ CARDS = (
         "samovar/faces",
         "Drawn avatars (own)",
         "Faces in four styles of drawn avatars, 128 px. Small and quick.",
-        "fastgan",
-        "faces",
         "2fef93ee60c6568d314ecdc60ba2bff44f870c807fd63fee727904f8e208ee58",
-        {"styles": ("lorelei", "loreleiBW", "notionists", "openPeeps")},
-        "FastGAN",
+        {
+            "side": 128,
+            "styles": ("lorelei", "loreleiBW", "notionists", "openPeeps"),
+            "width": 48,
+            "shuffle": 2,
+        },
+    ),
+    _generator(
+        "seed/dcgan",
+        "As it began (DCGAN, 64 px)",
+        "The network that faces began with, as it was published. Fewer of its faces are good: for comparison.",
+        "bb2b8463560d203b10a31c77394182473e1cd0936d1202a08300043f498285d8",
+        {"side": 64},
     ),
 )

@@ -23,7 +23,6 @@ KINDS = {
     "srcnn": Description("SRCNN", "srcnn", 2, 3, 1, 8, 0),
     "dncnn": Description("DnCNN", "dncnn", 1, 3, 1, 12, 0),
     "srvgg": Description("Compact", "srvgg", 2, 3, 1, 18, 0),
-    "fastgan": Description("FastGAN", "fastgan", 1, 3, 1, 0, 0),
     "dcgan": Description("DCGAN", "dcgan", 1, 3, 1, 0, 0),
 }
 """What stands in a file as its architecture, the module in `samovar.networks` -> what it is; its purpose is that

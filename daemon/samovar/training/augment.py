@@ -1,7 +1,9 @@
 """What both true and made pictures go through before they are judged, so that few pictures are not learned by heart.
 
 Source: Zhao, Liu, Lin, Zhu, Han, "Differentiable Augmentation for Data-Efficient GAN Training", NeurIPS 2020,
-arXiv:2006.10738: brightness, saturation, contrast; shifts by up to an eighth; a square of half the side cut out.
+arXiv:2006.10738: brightness, saturation, contrast; shifts by up to an eighth; a square of half the side cut out. Each
+by chance, as in Karras et al., "Training Generative Adversarial Networks with Limited Data", NeurIPS 2020,
+arXiv:2006.06676, section 2: what most pictures do not go through is not learned as a part of them.
 """
 
 from __future__ import annotations
@@ -14,10 +16,16 @@ SHIFT = 1 / 8
 CUT = 1 / 2
 
 
-def varied(x: Tensor, chance: torch.Generator) -> Tensor:
-    """(N, 3, h, w), nominally -1..1, both; gradients go through. chance : on the CPU"""
+def varied(x: Tensor, chance: torch.Generator, share: float) -> Tensor:
+    """(N, 3, h, w), nominally -1..1, both; gradients go through.
+
+    chance : on the CPU; share : of pictures, 0..1, for each of the three ways
+    """
     draws = torch.rand(len(x), 7, generator=chance).to(x.device)
-    return _cut(_shifted(_toned(x, draws[:, :3]), draws[:, 3:5]), draws[:, 5:])
+    spared = torch.rand(len(x), 3, generator=chance).to(x.device) >= share
+    for index, (way, drawn) in enumerate(((_toned, draws[:, :3]), (_shifted, draws[:, 3:5]), (_cut, draws[:, 5:]))):
+        x = torch.where(spared[:, index, None, None, None], x, way(x, drawn))
+    return x
 
 
 def _toned(x: Tensor, draws: Tensor) -> Tensor:

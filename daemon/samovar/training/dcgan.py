@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from samovar.networks import dcgan
+from samovar.training import pictures
 from samovar.training.adversary import Adversary
 from samovar.training.loop import Turn
 from samovar.training.pictures import Photo
@@ -27,14 +28,18 @@ class DCGAN(Adversary):
     averaged = False
     clip = math.inf
     betas = (0.5, 0.999)
+    network: dcgan.DCGAN
 
     def __init__(self, photos: Sequence[Photo], side: int, seed: int) -> None:
         super().__init__(photos, side, seed)
         self.styles = ("",)
-        self.options = {"side": side}
-        torch.manual_seed(seed)
-        self.network = dcgan.build(side)
-        self.critic = dcgan.Critic(side)
+        self._build({"side": side})
+
+    def _build(self, options: dict[str, Any]) -> None:
+        self.options = options
+        torch.manual_seed(self._seed)
+        self.network = dcgan.build(**options)
+        self.critic = dcgan.Critic(**options)
         for network in (self.network, self.critic):
             begin(network)
 
@@ -44,16 +49,27 @@ class DCGAN(Adversary):
         return first, then, then
 
     def critic_loss(self, step: int, batch: int) -> Tensor:
-        true, _ = self.true(step, batch)
-        z, _ = self.numbers(step, batch, 0)
+        true, styles = self.true(step, batch)
         with torch.no_grad():
-            made = self.network(z)
-        on_true, on_made = self.critic(true), self.critic(made)
+            made, wanted = self._made_of(step, batch)
+        chance = pictures.generator(self._seed, step, 2)
+        on_true, on_made = (self.critic(self.seen(x, chance), y) for x, y in ((true, styles), (made, wanted)))
         return functional.softplus(-on_true).mean() + functional.softplus(on_made).mean()
 
     def loss(self, step: int, batch: int) -> Tensor:
-        z, _ = self.numbers(step, batch, 0)
-        return functional.softplus(-self.critic(self.network(z))).mean()
+        made, wanted = self._made_of(step, batch)
+        seen = self.seen(made, pictures.generator(self._seed, step, 3))
+        return functional.softplus(-self.critic(seen, wanted)).mean()
+
+    def seen(self, x: Tensor, chance: torch.Generator) -> Tensor:
+        """What the critic sees of pictures."""
+        return x
+
+    def _made_of(self, step: int, batch: int) -> tuple[Tensor, Tensor]:
+        """Pictures, and the styles that they should have."""
+        z, wanted = self.numbers(step, batch, 0)
+        made: Tensor = self.network(self.network.labelled(z, wanted))
+        return made, wanted
 
 
 @torch.no_grad()

@@ -36,8 +36,7 @@ _OPERATIONS = {
     "SR": ("upscale", "foreign"), "Restoration": ("denoise", "foreign"), "Inpainting": ("inpaint", "lama"),
     "Colorization": ("colorize", "ddcolor"), "chroma_unet": ("colorize", "trained"),
     "sizedecoder": ("upscale", "trained"), "upconv7": ("upscale", "trained"), "srcnn": ("upscale", "trained"),
-    "dncnn": ("denoise", "trained"), "srvgg": ("upscale", "trained"), "fastgan": ("faces", "trained"),
-    "dcgan": ("faces", "trained"),
+    "dncnn": ("denoise", "trained"), "srvgg": ("upscale", "trained"), "dcgan": ("faces", "trained"),
 }  # fmt: skip
 """Purpose, in spandrel's words, or as `networks.trained` tells it -> operation, network."""
 _known: tuple[tuple[Path, int], tuple[ModelCard, ...]] | None = None

@@ -20,7 +20,7 @@ from pathlib import Path
 SYSTEMD, LAUNCHD, WINDOWS = KINDS = ("systemd", "launchd", "windows")
 UNIT = "samovar.service"
 LABEL = "org.samovar.daemon"
-_PASSED_ON = ("SAMOVAR_HOME", "SAMOVAR_RUNTIME", "SAMOVAR_LOG")
+_PASSED_ON = ("SAMOVAR_HOME", "SAMOVAR_RUNTIME", "SAMOVAR_LOG", "SAMOVAR_UPSTREAM", "SAMOVAR_SERVER_KEY")
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,8 @@ class Door:
         self.zap.bind("inproc://zeromq.zap.01")
         self.router = self._context.socket(zmq.ROUTER)
         try:
+            # pyzmq opens a socket of its own for the first frame that is not copied: now, while there are descriptors.
+            zmq.Frame(memoryview(bytearray(1)), copy=False, track=True)
             self._configure(limits)
             self.endpoints = tuple(self._bind(port))
         except BaseException:

@@ -20,7 +20,18 @@ import psutil
 from fault_client import read
 from fault_requests import expected, write_expected
 from ground import HERE, Ground, is_alive, shared_memory
-from injuries import ALONE, CLIENT_FAULTS, DAEMON_FAULTS, FOR_EVER, OFTEN, Fault, kill_client, stop_client
+from injuries import (
+    ALONE,
+    CLIENT_FAULTS,
+    DAEMON_FAULTS,
+    FOR_EVER,
+    LAPSED,
+    OFTEN,
+    RESERVE_SECONDS,
+    Fault,
+    kill_client,
+    stop_client,
+)
 from verdict import Attempt, Verdict, judge, limits
 
 from samovar_link import connect_or_start
@@ -216,13 +227,21 @@ class Storm:
         seconds = self._chance.uniform(0.2, 1.2) if name == "stop_short" else self._chance.uniform(3.5, 6.0)
         return stop_client(runner.name, process, seconds, _LEASE_SECONDS)
 
+    def _over(self, fault: Fault) -> None:
+        """Its end as it came, which is later than it was to be where another fault took its time."""
+        now = time.monotonic()
+        if fault.kind == "client stops for a moment" and now - fault.begin > _LEASE_SECONDS - RESERVE_SECONDS:
+            fault.kind, fault.excuses = "client stops", LAPSED
+        if fault.excuses:
+            fault.end = max(fault.end, now)
+
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             now = time.monotonic()
             for fault in [each for each in self._open if each.end <= now and not each.children]:
                 fault.undo()
-                fault.end = max(fault.end, time.monotonic()) if fault.excuses else fault.end
+                self._over(fault)
                 self._open.remove(fault)
             for fault in [each for each in self._open if each.children and each.end + CHILDREN_SECONDS <= now]:
                 fault.undo()

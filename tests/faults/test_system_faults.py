@@ -160,6 +160,19 @@ def test_without_descriptors_jobs_fail_by_name_and_the_daemon_lives(place: Groun
     assert "Traceback" not in place.log or victim == "worker"
 
 
+def test_the_first_result_of_a_daemon_needs_no_descriptor_of_the_broker() -> None:
+    """pyzmq opens a socket of its own for the first frame that it does not copy."""
+    program = (
+        "import os, resource, zmq; from samovar.broker.door import Door; from samovar_link.messages import Limits\n"
+        "door = Door('token', Limits(), None)\n"
+        "lowest = os.dup(0); os.close(lowest)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n"
+        "zmq.Frame(memoryview(bytearray(100_000)), copy=False, track=True); print('made', flush=True); os._exit(0)"
+    )
+    made = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert made.stdout == "made\n", made.stderr
+
+
 def test_broker_and_worker_may_open_as_many_files_as_their_user(place: Ground) -> None:
     place.samovar("stop")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

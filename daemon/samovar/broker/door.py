@@ -78,6 +78,8 @@ class Door:
         self.watch = Watch(self._bounds, self.gate.refusals, time.monotonic)
         self._routers: dict[bytes, zmq.Socket[bytes]] = {}
         try:
+            # pyzmq opens a socket of its own for the first frame that is not copied: now, while there are descriptors.
+            zmq.Frame(memoryview(bytearray(1)), copy=False, track=True)
             self._open_local(port, [each for each in listen if not each.curve])
             if keys is not None:
                 self._open_remote([each for each in listen if each.curve], keys.own)

@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 # Small pictures: two tests at a time with a thread each take a quarter of what one with all threads takes.
 QUICK := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
+TWO := $(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not alone"
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .PHONY: demo setup test lint unit editors faults bench fuzz images dist clean
@@ -16,9 +17,9 @@ demo: $(VENV)/.samovar
 
 test: $(VENV)/.tests editors lint
 	$(QUICK) tests/unit tests/contract
-	$(VENV)/bin/python -m pytest --ignore tests/editors --ignore tests/unit --ignore tests/contract
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not alone" tests/editors
-	$(VENV)/bin/python -m pytest -m alone tests/editors
+	$(TWO) tests/loopback tests/faults tests/fuzz tests/bench
+	$(TWO) tests/editors
+	$(VENV)/bin/python -m pytest -m alone tests/loopback tests/faults tests/editors
 
 unit: $(VENV)/.tests
 	$(QUICK) -m "not slow" tests/unit tests/contract

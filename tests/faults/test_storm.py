@@ -10,6 +10,7 @@ from injuries import CLIENT_FAULTS, DAEMON_FAULTS
 from storm import Storm, summary
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600),
     pytest.mark.skipif(sys.platform != "linux", reason="breaks things as only Linux lets one"),
 ]  # fmt: skip

@@ -26,6 +26,7 @@ from samovar_link.discovery import ConnectionFile
 from samovar_link.messages import Done, Ping, Pong, Progress, Raster, Run, Status, StatusReport
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.slow, pytest.mark.timeout(180),
     pytest.mark.skipif(sys.platform != "linux", reason="breaks things as only Linux lets one"),
 ]  # fmt: skip

@@ -14,6 +14,8 @@ from samovar_link.client import Client
 from samovar_link.discovery import ConnectionFile
 from samovar_link.messages import Done, Message, Run, Welcome
 
+pytestmark = pytest.mark.alone
+
 TICK_SECONDS = 0.01
 MEGABYTES = 64
 

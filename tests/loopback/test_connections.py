@@ -25,6 +25,7 @@ from samovar_link.messages import Done, Failed, Hello, Limits, Ping, Pong, Progr
 from samovar_link.zmtp import Dealer, Event, Handshaken, MessageReceived
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="what libzmq holds is known only from glibc"),
 ]

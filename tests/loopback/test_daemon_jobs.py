@@ -34,7 +34,7 @@ from samovar_link.messages import (
     StatusReport,
 )  # fmt: skip
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 def status(peer: Peer) -> StatusReport:

@@ -17,6 +17,7 @@ from live_daemon import Daemon
 from samovar_link.messages import Done, Progress, Raster, Run
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.slow,
     pytest.mark.timeout(300),
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),

@@ -22,7 +22,7 @@ from live_daemon import Daemon, running_daemon
 from samovar_link import Client
 from samovar_link.messages import Done, Raster, Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(180)]
 
 PATIENCE_SECONDS = 60.0
 

@@ -21,7 +21,7 @@ CARDS = (
         "samovar/faces",
         "Drawn avatars (own)",
         "Faces in four styles of drawn avatars, 128 px. Small and quick.",
-        "2fef93ee60c6568d314ecdc60ba2bff44f870c807fd63fee727904f8e208ee58",
+        "9676ff211d1b09632b82f385ed8e12e9ac5efc3e2fcc7193bb15073f6183efc6",
         {
             "side": 128,
             "styles": ("lorelei", "loreleiBW", "notionists", "openPeeps"),

@@ -65,7 +65,7 @@ def serve(
         while True:
             try:
                 with held(home / NAME), _logging(home):
-                    return _serve_or_say_why(port, home, bounds or Bounds(), ready, worker_command, listen)
+                    return _or_say_why(lambda: _serve(port, home, bounds or Bounds(), ready, worker_command, listen))
             except Taken:
                 if (words := other.look()) is not None:
                     print(words)
@@ -77,16 +77,9 @@ def serve(
         return _give_up(_unusable(home, error))
 
 
-def _serve_or_say_why(
-    port: int,
-    home: Path,
-    bounds: Bounds,
-    ready: Callable[[ConnectionFile], None] | None,
-    worker_command: tuple[str, ...],
-    listen: Sequence[Address],
-) -> int:
+def _or_say_why(serve: Callable[[], int]) -> int:
     try:
-        return _serve(port, home, bounds, ready, worker_command, listen)
+        return serve()
     except (PortTaken, DaemonUnavailable) as error:
         return _give_up(str(error))
     except Exception:

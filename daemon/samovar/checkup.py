@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from samovar import surroundings
+
 PATIENCE_SECONDS = 600.0
 
 
@@ -30,7 +32,10 @@ class Outcome:
 def selftests(models: Sequence[str] = ()) -> Iterator[Outcome]:
     """Run the self-tests of models, of all that are here if none; one outcome after the other, as they come."""
     command = [sys.executable, "-m", "samovar.worker.selftest", *models]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=surroundings.FOLDER, env=surroundings.environment(),
+    ) as process:  # fmt: skip
         assert process.stdout is not None and process.stderr is not None
         try:
             for line in process.stdout:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import samovar
-from samovar import card, checkup, runtimes
+from samovar import card, checkup, runtimes, surroundings
 from samovar.install import gimp, krita, places
 from samovar.weights import files as weight_files
 from samovar_link import connect, discovery
@@ -192,8 +192,9 @@ def _device(problems: list[str]) -> Facts:
     """What torch finds. In a process of its own: a broken driver may take the process down."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _ASK_TORCH], capture_output=True, text=True, timeout=_DEVICE_SECONDS, check=False
-        )
+            [sys.executable, "-c", _ASK_TORCH], capture_output=True, text=True, timeout=_DEVICE_SECONDS, check=False,
+            cwd=surroundings.FOLDER,
+        )  # fmt: skip
         facts: Facts = json.loads(done.stdout)
         return facts
     except subprocess.TimeoutExpired:

@@ -61,8 +61,10 @@ class Work:
     def carry_out(self, job: int) -> None:
         """Until it is done, however often it has to be asked for: none of the faults lasts."""
         request = random.Random(f"{self._seed} {self._name} {job}").choice(REQUESTS)
-        begun = [each for each in self._journal.before if each["event"] == "begin" and each["job"] == job]
-        left = begun[-1]["id"] if begun and request.keep_result else None
+        before = [each for each in self._journal.before if each["job"] == job]
+        begun = [each for each in before if each["event"] == "begin"]
+        under_way = bool(before) and before[-1]["event"] != "end"
+        left = begun[-1]["id"] if under_way and request.keep_result else None
         for attempt in itertools.count(len(begun)):
             id = f"{self._name}-{job}-{attempt}"
             about = {"job": job, "attempt": attempt, "id": id, "request": request.number}

@@ -115,7 +115,7 @@ def fill_disk(ground: Ground, chance: random.Random) -> Fault | None:
     """A daemon that runs must not mind; one that starts says so."""
     if not ground.mounted:
         return None
-    ballast = ground.home / "models" / "ballast"
+    ballast, begin = ground.home / "models" / "ballast", time.monotonic()
     with contextlib.suppress(OSError):
         ballast.parent.mkdir(exist_ok=True)
         with ballast.open("wb", buffering=0) as file:
@@ -125,21 +125,21 @@ def fill_disk(ground: Ground, chance: random.Random) -> Fault | None:
     def undo() -> None:
         ballast.unlink(missing_ok=True)
 
-    return _window("disk full", chance, (NO_START,), undo)
+    return _window("disk full", begin, chance, (NO_START,), undo)
 
 
 def make_read_only(ground: Ground, chance: random.Random) -> Fault | None:
     """The same: nothing can be written any more, log files that are open excepted."""
     if not ground.mounted:
         return None
-    home = str(ground.home)
+    home, begin = str(ground.home), time.monotonic()
     for options in (["--bind", home, home], ["-o", "remount,bind,ro", home]):
         subprocess.run(["mount", *options], check=True, capture_output=True)
 
     def undo() -> None:
         subprocess.run(["umount", "-l", home], check=True, capture_output=True)
 
-    return _window("disk read-only", chance, (NO_START,), undo)
+    return _window("disk read-only", begin, chance, (NO_START,), undo)
 
 
 def shift_clock(ground: Ground, chance: random.Random) -> Fault | None:
@@ -150,9 +150,9 @@ def shift_clock(ground: Ground, chance: random.Random) -> Fault | None:
 
 def take_shared_memory(ground: Ground, chance: random.Random) -> Fault | None:
     """Jobs that need new segments fail and say so; the next ones are done."""
-    switch = ground.switches / "no-shared-memory"
+    switch, begin = ground.switches / "no-shared-memory", time.monotonic()
     switch.touch()
-    return _window("no shared memory", chance, ("out-of-memory",), lambda: switch.unlink(missing_ok=True))
+    return _window("no shared memory", begin, chance, ("out-of-memory",), lambda: switch.unlink(missing_ok=True))
 
 
 def take_descriptors(ground: Ground, chance: random.Random) -> Fault | None:
@@ -165,7 +165,7 @@ def take_descriptors(ground: Ground, chance: random.Random) -> Fault | None:
     processes = ground.brokers() if of_broker else ground.workers()
     if not processes:
         return None
-    pid = processes[0].pid
+    pid, begin = processes[0].pid, time.monotonic()
     try:
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         used = max((int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()), default=-1)
@@ -181,12 +181,14 @@ def take_descriptors(ground: Ground, chance: random.Random) -> Fault | None:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
     excuses = (UNAVAILABLE if of_broker else NO_START, "out-of-memory", "internal", "worker-crashed")
-    return _window("no descriptors", chance, excuses, undo)
+    return _window("no descriptors", begin, chance, excuses, undo)
 
 
-def _window(kind: str, chance: random.Random, excuses: tuple[str, ...], undo: Callable[[], None]) -> Fault:
-    begin = time.monotonic()
-    return Fault(kind, begin, begin + chance.uniform(0.5, 2.5), excuses, undo=undo)
+def _window(
+    kind: str, begin: float, chance: random.Random, excuses: tuple[str, ...], undo: Callable[[], None]
+) -> Fault:
+    """begin : before anything was done, for its effect may be there before this is called"""
+    return Fault(kind, begin, time.monotonic() + chance.uniform(0.5, 2.5), excuses, undo=undo)
 
 
 # --- clients ----------------------------------------------------------------------------------------------------------

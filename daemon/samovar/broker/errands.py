@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from samovar import parent
+from samovar import parent, surroundings
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Errands:
             process = subprocess.Popen(
                 [*self._command, *words], text=True, encoding="utf-8", errors="replace", start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                env={**os.environ, parent.VARIABLE: str(os.getpid())},
+                cwd=surroundings.FOLDER, env=surroundings.environment(**{parent.VARIABLE: str(os.getpid())}),
             )  # fmt: skip
         except OSError as error:
             reason = f"{self._command[0]} cannot be started: {error.strerror}"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from samovar import surroundings
 from samovar.channel import Channel
 from samovar.segment import SegmentPool
 
@@ -91,19 +92,20 @@ class WorkerProcess:
 def _start(command: Sequence[str], channel: socket.socket) -> subprocess.Popen[bytes]:
     """Start it and hand it its end of the channel: as a descriptor, on Windows (not tested yet) through its stdin."""
     broker_pid = str(os.getpid())
-    environment = {**_THREADS, **os.environ}
+    environment = {**_THREADS, **surroundings.environment()}
     if sys.platform == "win32":
         process = subprocess.Popen(
-            [*command, "stdin", broker_pid], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment
-        )
+            [*command, "stdin", broker_pid], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment,
+            cwd=surroundings.FOLDER,
+        )  # fmt: skip
         assert process.stdin is not None
         with process.stdin:
             process.stdin.write(channel.share(process.pid))
         return process
     return subprocess.Popen(
         [*command, str(channel.fileno()), broker_pid],
-        env=environment, pass_fds=[channel.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        env=environment, cwd=surroundings.FOLDER, pass_fds=[channel.fileno()],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C in the daemon's terminal is for the daemon, which ends the worker
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 import click
 
 import samovar
-from samovar import lock
+from samovar import lock, surroundings
 from samovar_link import connect, discovery
 from samovar_link.discovery import ConnectionFile
 from samovar_link.errors import BadRequest, DaemonUnavailable, remote_error
@@ -94,16 +94,11 @@ def serve(
 
 def _start_detached(port: int, more: Sequence[str]) -> str:
     """Start the daemon in its own session and return its first words. Raises DaemonUnavailable with its last ones."""
-    home = discovery.home().absolute()
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    environment = dict(os.environ)
-    if "SAMOVAR_HOME" in environment:
-        environment["SAMOVAR_HOME"] = str(home)  # it may be relative, and the daemon works in another folder
     began = time.monotonic()
     child = subprocess.Popen(
         [sys.executable, "-m", "samovar", "serve", "--let-go", "--port", str(port), *more],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=home, env=environment,
-        start_new_session=True, creationflags=_WINDOWS_FLAGS,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        cwd=surroundings.FOLDER, env=surroundings.environment(), start_new_session=True, creationflags=_WINDOWS_FLAGS,
     )  # fmt: skip
     alarm = threading.Timer(START_SECONDS, child.kill)
     alarm.start()

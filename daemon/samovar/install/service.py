@@ -85,6 +85,7 @@ StartLimitBurst=5
 [Service]
 Type=notify
 ExecStart={line}
+WorkingDirectory=/
 {variables}Restart=on-failure
 RestartSec=2
 TimeoutStartSec=30
@@ -129,6 +130,7 @@ def agent(command: Sequence[str], environment: Mapping[str, str]) -> str:
         "Label": LABEL,
         "ProgramArguments": [*command, "serve"],
         "EnvironmentVariables": dict(environment),
+        "WorkingDirectory": "/",
         "RunAtLoad": True,
         "KeepAlive": {"SuccessfulExit": False},  # again after a crash, not after samovar stop
         "ThrottleInterval": 5,

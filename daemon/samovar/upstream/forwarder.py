@@ -127,9 +127,7 @@ class Forwarder:
             handler(message, frames)
 
     def _linked(self, welcome: Welcome, frames: Sequence[zmq.Frame] = ()) -> None:
-        for job in self._let_go:
-            self._link.send(Cancel(job))
-        self._let_go.clear()
+        self._let_go = {job for job in self._let_go if not self._link.send(Cancel(job))}
         if self._warming is not None:
             self._link.send(self._warming)
         for waiting in self._jobs.values():
@@ -243,8 +241,7 @@ class Forwarder:
         if self._link.packs:
             images, frames = self._link.packer.closed(run.images, frames)
             run = dataclasses.replace(run, images=images, packs=self._link.packer.link_bytes_per_second)
-        job.sent = True
-        self._link.send(run, frames)
+        job.sent = self._link.send(run, frames) or job.sent
 
     def _local(self, images: dict[str, Raster], frames: Sequence[zmq.Frame]) -> tuple[dict[str, Raster], list[Block]]:
         """Pixels in shared memory, and rasters of them. Raises BadRequest if they are not what they are said to be,

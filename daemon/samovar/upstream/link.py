@@ -88,9 +88,10 @@ class Link:
         """What to poll for reading."""
         return [each for each in (self._socket, self._monitor) if each is not None]
 
-    def send(self, message: Message, frames: Sequence[Buffer] = ()) -> None:
-        """While it is up. `frames` must not change until they are sent."""
-        assert self._socket is not None
+    def send(self, message: Message, frames: Sequence[Buffer] = ()) -> bool:
+        """Whether it went; not if the link was lost a moment ago. `frames` must not change while `sending`."""
+        if self._socket is None:
+            return False
         more = zmq.NOBLOCK | zmq.SNDMORE
         try:
             self._socket.send(codec.encode(message), more if frames else zmq.NOBLOCK)
@@ -101,6 +102,8 @@ class Link:
                 self._sending.append((tracker, len(frame), time.monotonic()))
         except zmq.ZMQError as error:
             self._lose(f"it takes nothing any more ({error})")
+            return False
+        return True
 
     @property
     def sending(self) -> bool:

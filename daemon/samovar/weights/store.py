@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
+from samovar import surroundings
 from samovar.card import ModelCard, WeightFile
 from samovar_link import discovery
 from samovar_link.errors import BadRequest, ModelUnavailable
@@ -163,8 +164,8 @@ def examine(path: Path) -> Finding:
     state = path.stat()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "samovar.weights.examine", str(path)], capture_output=True, text=True,
-            timeout=EXAMINE_SECONDS, check=False,
+            [sys.executable, "-m", "samovar.weights.examine", str(path.absolute())], capture_output=True, text=True,
+            timeout=EXAMINE_SECONDS, check=False, cwd=surroundings.FOLDER, env=surroundings.environment(),
         )  # fmt: skip
         fields = json.loads(done.stdout)
     except subprocess.TimeoutExpired:

@@ -301,11 +301,13 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> None:
 def test_serve_detached_status_and_stop(home: dict[str, str], tmp_path: Path) -> None:
     assert "not running" in sentence(samovar(home, "status"), 1)
     assert json.loads(samovar(home, "status", "--json").stdout)["running"] is False
-    started = samovar(home, "serve", "--detach")
+    started = samovar(home, "serve", "--detach", "--listen", "tcp://127.0.0.1:0", "--curve")
     assert started.returncode == 0 and "serves" in started.stdout
     status = json.loads(samovar(home, "status", "--json").stdout)
     file = ConnectionFile.read(tmp_path / "home" / FILE_NAME)
     assert status["running"] and status["pid"] == file.pid
+    assert len(status["endpoints"]) == len(file.endpoints) + 1, "the door for other machines stands in no file"
+    assert started.stdout.endswith(f"pid {file.pid}, at {', '.join(status['endpoints'])}\n")
     assert status["endpoint"] in file.endpoints and status["connection_file"] == str(tmp_path / "home" / FILE_NAME)
     again = samovar(home, "serve", "--detach")
     assert again.returncode == 0 and f"already running: pid {file.pid}" in again.stdout

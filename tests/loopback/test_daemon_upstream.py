@@ -214,6 +214,7 @@ def test_models_are_warmed_and_unloaded_there(pair: Pair) -> None:
             assert time.monotonic() < deadline, report
             time.sleep(0.2)
         assert {each.device for each in report.models} == {"cpu at 127.0.0.1"}
+        assert all(each.unload_seconds for each in report.models), "when they go there is told here"
         peer.send(Unload("realesr/animevideo-x4"))
         unloaded, _ = peer.wait(60)
         assert isinstance(unloaded, Unloaded) and unloaded.models

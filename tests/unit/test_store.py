@@ -77,6 +77,18 @@ def test_a_file_that_changed_is_looked_at_again(folder: Path, examined: list[Pat
     assert card.discover().get("own/model").weights[""].sha256 != old.sha256
 
 
+def test_a_file_is_new_once_nobody_writes_to_it_also_if_the_clock_was_set_back(
+    folder: Path, examined: list[Path]
+) -> None:
+    path = drop(folder, "model.pth")
+    assert not store.has_new(60.0), "it may still be written to"
+    for age_seconds in (3600, -3600):
+        os.utime(path, (time.time() - age_seconds,) * 2)
+        assert store.has_new(60.0)
+        store.examine_new()
+        assert not store.has_new(60.0)
+
+
 def test_what_is_refused_is_not_offered_and_not_looked_at_again(folder: Path, examined: list[Path]) -> None:
     path = drop(folder, "bad.pth")
     assert store.examine_new() == [path] and store.examine_new() == []

@@ -42,7 +42,7 @@ def serve(
     port: int = 0,
     home: Path | None = None,
     bounds: Bounds | None = None,
-    ready: Callable[[ConnectionFile], None] | None = None,
+    ready: Callable[[Identity], None] | None = None,
     worker_command: tuple[str, ...] = COMMAND,
     listen: Sequence[Address] = (),
 ) -> int:
@@ -91,7 +91,7 @@ def _serve(
     port: int,
     home: Path,
     bounds: Bounds,
-    ready: Callable[[ConnectionFile], None] | None,
+    ready: Callable[[Identity], None] | None,
     worker_command: tuple[str, ...],
     listen: Sequence[Address],
 ) -> int:
@@ -124,7 +124,7 @@ def _serve(
                 )
             notifier.tell(notify.READY)
             if ready is not None:
-                ready(file)
+                ready(identity)
             loop.run()
             notifier.tell(notify.STOPPING)
         finally:

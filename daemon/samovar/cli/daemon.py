@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -24,6 +24,9 @@ from samovar_link.messages import PROTOCOL, Message, Refused, Status, StatusRepo
 
 from .program import say
 from .progress import duration
+
+if TYPE_CHECKING:
+    from samovar.broker.port import Identity
 
 Answer = TypeVar("Answer", StatusReport, Stopping, Unloaded)
 
@@ -119,9 +122,9 @@ def _start_detached(port: int, more: Sequence[str]) -> str:
     raise DaemonUnavailable(f"The daemon did not start within {START_SECONDS:.0f} s; see: samovar doctor")
 
 
-def _let_go(file: ConnectionFile) -> None:
+def _let_go(daemon: Identity) -> None:
     """Say so to who waits at the other end of the pipe, then close it; from here on only the log is written."""
-    print(f"{_READY}, pid {file.pid}, at {', '.join(file.endpoints)}", flush=True)
+    print(f"{_READY}, pid {daemon.pid}, at {', '.join(daemon.endpoints)}", flush=True)
     silence = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(silence, descriptor)

@@ -199,10 +199,7 @@ class Forwarder:
             self._channel.send(unloaded)
 
     def _status(self, report: StatusReport, frames: Sequence[zmq.Frame]) -> None:
-        held = tuple(
-            dataclasses.replace(each, device=f"{each.device} at {self._link.host}", unload_seconds=None, in_use=False)
-            for each in report.models
-        )
+        held = tuple(dataclasses.replace(each, device=f"{each.device} at {self._link.host}") for each in report.models)
         if held != self._held:
             self._held = held
             self._channel.send(Held(held))

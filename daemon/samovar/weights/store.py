@@ -190,10 +190,11 @@ def examine_new() -> list[Path]:
 
 
 def has_new(settled_seconds: float) -> bool:
-    """Whether there is a file that nobody has looked at, and that nobody has written to for so long."""
-    latest = time.time() - settled_seconds
+    """Whether there is a file that nobody has looked at, and that nobody has written to for so long. One from the
+    future is of another clock, or of this one before it was set back."""
+    now = time.time()
     with contextlib.suppress(FileNotFoundError):  # deleted this moment
-        return any(path.stat().st_mtime < latest and finding(path) is None for path in own_files())
+        return any(abs(now - path.stat().st_mtime) > settled_seconds and finding(path) is None for path in own_files())
     return False
 
 

@@ -81,6 +81,18 @@ def test_without_patience_it_goes_on(tmp_path: Path) -> None:
     assert made.run(60) and made.step == 200 and not made.ended_early
 
 
+def test_without_patience_the_best_is_kept_of_what_gets_worse_again_on_its_way(tmp_path: Path) -> None:
+    last = {}
+    for wavers in (True, False):
+        made = training(tmp_path / f"{wavers}.safetensors", [1, 5, 3, 4, 2], patience=0)
+        made.task.wavers = wavers
+        assert made.run(60) and made.step == 200
+        last[wavers] = float(made.mean.bias)
+        made.finish()
+    kept = {each: float(safetensors.torch.load_file(tmp_path / f"{each}.safetensors")["bias"]) for each in last}
+    assert kept[False] == pytest.approx(last[False], abs=1e-2) and kept[True] < 0.2 * last[True]
+
+
 def test_the_last_weights_are_kept_if_they_are_the_best(tmp_path: Path) -> None:
     made = training(tmp_path / "x.safetensors", [1, 2, 3, 4, 5], steps=60, patience=30)
     assert made.run(60)

@@ -21,7 +21,7 @@ CARDS = (
         "samovar/faces",
         "Drawn avatars (own)",
         "Faces in four styles of drawn avatars, 128 px. Small and quick.",
-        "9676ff211d1b09632b82f385ed8e12e9ac5efc3e2fcc7193bb15073f6183efc6",
+        "bdf92cde06602922d73b2fccd68bb1bcae3a4a173796827c39c104bb81875d6b",
         {
             "side": 128,
             "styles": ("lorelei", "loreleiBW", "notionists", "openPeeps"),

@@ -87,6 +87,8 @@ class Task(abc.ABC):
     network: nn.Module
     averaged = True
     """Whether the mean of its weights over the steps is what comes of it, or the last ones."""
+    wavers = False
+    """Whether it gets worse again on its way, so that the best of all looks is kept, as with patience."""
     clip = CLIP
     betas = (0.9, 0.999)
     """Of Adam: how long it remembers gradients, and their squares."""
@@ -219,7 +221,7 @@ class Training:
         """At what is held out, and remember the weights if they were never better."""
         network = self._ready()
         self.found, self.at = self.task.look(network, few=True), self.step
-        if self.settings.patience:
+        if self.settings.patience or self.task.wavers:
             self._best.seen(self.task.merit(self.found), self.mean)
 
     def _ready(self) -> nn.Module:

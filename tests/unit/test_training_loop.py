@@ -72,8 +72,10 @@ def test_it_ends_when_it_became_no_better_for_long_enough_and_keeps_the_best(tmp
 
     assert made.run(60, told) and made.ended_early
     assert made.step == 50, "looks after each tenth step, the second was the best, and three after it were not"
-    assert made.finish()
+    assert made.finish() and made.kept == 20
     assert float(safetensors.torch.load_file(made.out)["bias"]) == pytest.approx(kept[0], abs=1e-3)
+    facts = json.loads(safetensors.safe_open(made.out, "pt").metadata()["training"])
+    assert (facts["made"], facts["kept"]) == (50, 20)
 
 
 def test_without_patience_it_goes_on(tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_patience_and_the_best_survive_an_interruption(tmp_path: Path) -> None:
         first.run(60, stop)
     again = training(tmp_path / "x.safetensors", [4, 2])
     assert again.resume() and again.run(60) and again.ended_early and again.step == 50
-    assert again._best.merit == 5
+    assert again._best.merit == 5 and again.finish() and again.kept == 20
 
 
 def test_a_full_disk_at_a_checkpoint_is_told_and_nothing_is_lost(

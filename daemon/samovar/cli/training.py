@@ -79,13 +79,15 @@ class Wish:
             click.get_current_context().exit(130)
         if training.ended_early:
             patience = training.settings.patience
-            teller.say(f"no better at {patience} looks: ended after {training.step} steps, with the best of them")
+            teller.say(f"no better at {patience} looks: ended after {training.step} steps")
         elif not done:
             teller.say(f"stopped after {training.step} of {training.settings.steps} steps; the same command goes on")
         try:
             found = training.finish()
         except TrainingError as error:
             raise click.ClickException(str(error)) from error
+        if training.kept != training.step:
+            teller.say(f"kept as it was after {training.kept} steps, where it was best")
         if self.add:
             teller.say(f"added as {store.add(self.out).id}")
         teller.end({"steps": training.step, "seconds": round(training.seconds, 1), **found}, self.out, self.as_json)

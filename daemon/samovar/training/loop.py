@@ -125,12 +125,13 @@ class Training:
 
     out : the file of weights it makes; beside it lie its checkpoint and its sheet
     found, at : what the last look at what is held out found, and after how many steps
+    kept : after how many steps the weights were as they are written
     trouble : a sentence about a checkpoint that could not be written; it goes on, and tries again
     """
 
     def __init__(self, task: Task, settings: Settings, out: Path, device: str = "cpu") -> None:
         self.task, self.settings, self.out = task, settings, out
-        self.step = self.at = 0
+        self.step = self.at = self.kept = 0
         self.seconds = 0.0
         self.loss = math.nan
         self.found: dict[str, float] = {}
@@ -222,7 +223,7 @@ class Training:
         network = self._ready()
         self.found, self.at = self.task.look(network, few=True), self.step
         if self.settings.patience or self.task.wavers:
-            self._best.seen(self.task.merit(self.found), self.mean)
+            self._best.seen(self.task.merit(self.found), self.mean, self.step)
 
     def _ready(self) -> nn.Module:
         network = copy.deepcopy(self.mean)
@@ -232,16 +233,21 @@ class Training:
     def finish(self) -> dict[str, float]:
         """Write the weights, a sheet, and what is known of them; how good they are. Raises TrainingError if they cannot
         be written."""
-        network = self._ready()
+        network, self.kept = self._ready(), self.step
         if self._best.weights and self._best.merit > self.task.merit(self.task.look(network, few=True)):
             self.mean.load_state_dict(self._best.weights)
-            network = self._ready()
+            network, self.kept = self._ready(), self._best.step
         found = self.task.look(network)
         about = {
             "architecture": self.task.architecture,
             "options": json.dumps(self.task.options),
             "training": json.dumps(
-                {**json.loads(self._facts()), "made": self.step, "hours": round(self.seconds / 3600, 2)}
+                {
+                    **json.loads(self._facts()),
+                    "made": self.step,
+                    "kept": self.kept,
+                    "hours": round(self.seconds / 3600, 2),
+                }
             ),
             "held_out": json.dumps({name: round(value, 4) for name, value in found.items()}),
         }
@@ -273,7 +279,8 @@ class Training:
             for index, state in self._adams[name].state_dict()["state"].items():
                 parts |= {f"adam.{name}.{index}.{key}": each for key, each in state.items()}
         parts["made"] = torch.tensor(
-            [self.step, self.seconds, self.loss, self._best.merit, self._best.looks_since], dtype=torch.float64
+            [self.step, self.seconds, self.loss, self._best.merit, self._best.looks_since, self._best.step],
+            dtype=torch.float64,
         )
         _write({name: each.contiguous() for name, each in parts.items()}, self.checkpoint, {"facts": self._facts()})
 
@@ -295,8 +302,8 @@ class Training:
         for name, network in self._networks.items():
             network.load_state_dict(_under(parts, f"{name}."))
             self._remember(name, _under(parts, f"adam.{name}."))
-        step, self.seconds, self.loss, self._best.merit, looks = (float(each) for each in parts["made"])
-        self.step, self._best.looks_since = int(step), int(looks)
+        step, self.seconds, self.loss, self._best.merit, looks, best = parts["made"].tolist()
+        self.step, self._best.looks_since, self._best.step = int(step), int(looks), int(best)
         self._best.weights = _under(parts, "best.")
         return True
 
@@ -318,12 +325,13 @@ class _Best:
     """The best of all looks so far."""
 
     merit: float = -math.inf
+    step: int = 0
     looks_since: int = 0
     weights: dict[str, Tensor] = dataclasses.field(default_factory=dict)
 
-    def seen(self, merit: float, mean: nn.Module) -> None:
+    def seen(self, merit: float, mean: nn.Module, step: int) -> None:
         if merit > self.merit:
-            self.merit, self.looks_since = merit, 0
+            self.merit, self.step, self.looks_since = merit, step, 0
             self.weights = {name: each.clone() for name, each in mean.state_dict().items()}
         else:
             self.looks_since += 1

@@ -146,6 +146,7 @@ def scenario(test):
     yield from finish()
     facts["one"] = tree()
     yield from test.until(lambda: state()[1] != before[1], 5)
+    yield 1000
     test.save("one-seen.bin", document.pixelData(*layers()[-1].bounds().getRect()))
     pixels(layers()[-1], "one")
     facts["undo"] = krita.action("edit_undo").text()

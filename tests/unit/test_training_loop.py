@@ -117,6 +117,17 @@ def test_patience_and_the_best_survive_an_interruption(tmp_path: Path) -> None:
     assert again._best.merit == 5 and again.finish() and again.kept == 20
 
 
+def test_a_checkpoint_from_before_it_told_the_step_of_the_best_is_gone_on_from(tmp_path: Path) -> None:
+    made = training(tmp_path / "x.safetensors", [1], steps=5, patience=0)
+    assert made.run(60)
+    with safetensors.safe_open(made.checkpoint, "pt") as file:
+        facts = file.metadata()
+    parts = safetensors.torch.load_file(made.checkpoint)
+    safetensors.torch.save_file({**parts, "made": parts["made"][:5].clone()}, made.checkpoint, facts)
+    again = training(tmp_path / "x.safetensors", [1], steps=5, patience=0)
+    assert again.resume() and again.step == 5 and again.finish() and again.kept == 5
+
+
 def test_a_full_disk_at_a_checkpoint_is_told_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -302,8 +302,9 @@ class Training:
         for name, network in self._networks.items():
             network.load_state_dict(_under(parts, f"{name}."))
             self._remember(name, _under(parts, f"adam.{name}."))
-        step, self.seconds, self.loss, self._best.merit, looks, best = parts["made"].tolist()
-        self.step, self._best.looks_since, self._best.step = int(step), int(looks), int(best)
+        step, self.seconds, self.loss, self._best.merit, looks, *best = parts["made"].tolist()
+        self.step, self._best.looks_since = int(step), int(looks)
+        self._best.step = int(best[0]) if best else self.step  # once it was not put aside
         self._best.weights = _under(parts, "best.")
         return True
 

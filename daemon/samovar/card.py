@@ -6,11 +6,10 @@ names a module of `samovar.networks` that the worker imports.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from samovar import submodules
 from samovar_link.errors import BadRequest
 from samovar_link.messages import ModelInfo
 
@@ -149,6 +148,5 @@ def discover() -> Catalogue:
     """Every `ModelCard` listed as `CARDS` in the modules of `samovar.models`, and those of the user's own files."""
     from samovar.weights import store
 
-    package = importlib.import_module("samovar.models")
-    modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
+    modules = submodules.load("samovar.models")
     return Catalogue((card for module in modules for card in module.CARDS), store.own_cards)

@@ -1,12 +1,18 @@
 """How many files a process may have open. Each piece of shared memory is one or two, each client another; the usual
-1024 would be used up long before the memory is."""
+1024 would be used up long before the memory is.
+
+And how few are too few to start with: libzmq ends the program where one of its sockets finds none left (4.3.5)."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 
+from samovar_link.errors import DaemonUnavailable
+
 WANTED = 1 << 16
+FEWEST = 128
+"""The daemon has about 30 open before anybody comes, the worker's start takes ten more."""
 
 
 def raise_limit() -> None:
@@ -20,3 +26,16 @@ def raise_limit() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(OSError, ValueError):  # macOS has another limit below the one that it tells
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def check() -> None:
+    """Raises DaemonUnavailable where there are too few to start."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft != resource.RLIM_INFINITY and soft < FEWEST:
+        raise DaemonUnavailable(
+            f"only {soft} files may be open at once, and the daemon needs {FEWEST}: allow it more (ulimit -n)"
+        )

@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import math
-import pkgutil
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from samovar import submodules
 from samovar_link.errors import BadRequest
 from samovar_link.messages import Choice, OperationInfo, ParameterInfo, Run, Value
 from samovar_link.request import MASK, fills, resizes, samples
@@ -251,6 +250,5 @@ class Registry:
 
 def discover() -> Registry:
     """Every `Operation` in the modules of `samovar.operations`."""
-    package = importlib.import_module("samovar.operations")
-    modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
+    modules = submodules.load("samovar.operations")
     return Registry(value for module in modules for value in vars(module).values() if isinstance(value, Operation))

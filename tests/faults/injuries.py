@@ -7,6 +7,7 @@ others. The times are the system's monotonic clock.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import resource
@@ -168,10 +169,9 @@ def take_descriptors(ground: Ground, chance: random.Random) -> Fault | None:
     pid, begin = processes[0].pid, time.monotonic()
     try:
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        used = max((int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()), default=-1)
-        if used < 0:  # it is just ending
+        if (lowest := lowest_free(pid)) == 0:  # it is just ending
             return None
-        most = used + 1 + chance.randrange(3)
+        most = lowest + chance.randrange(3)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(most, before[1]), before[1]))
     except OSError:  # it has just ended
         return None
@@ -182,6 +182,12 @@ def take_descriptors(ground: Ground, chance: random.Random) -> Fault | None:
 
     excuses = (UNAVAILABLE if of_broker else NO_START, "out-of-memory", "internal", "worker-crashed")
     return _window("no descriptors", begin, chance, excuses, undo)
+
+
+def lowest_free(pid: int) -> int:
+    """The number of the file that the process opens next: with that for its limit it opens none. Raises OSError."""
+    used = {int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    return next(number for number in itertools.count() if number not in used)
 
 
 def _window(

@@ -19,7 +19,7 @@ import psutil
 import pytest
 from fault_requests import REQUESTS
 from ground import COMMAND, Ground, ground, holders_of_segments, is_alive
-from injuries import fill_disk, make_read_only
+from injuries import fill_disk, lowest_free, make_read_only
 
 from samovar_link import Client, DaemonUnavailable, InternalError, OutOfMemory, WorkerCrashed
 from samovar_link.discovery import ConnectionFile
@@ -159,6 +159,29 @@ def test_without_descriptors_jobs_fail_by_name_and_the_daemon_lives(place: Groun
         assert is_done(found, 77)
         assert [each.pid for each in place.brokers()] == [broker]
     assert "Traceback" not in place.log or victim == "worker"
+
+
+def test_a_folder_of_models_that_changes_while_no_file_can_be_opened_is_no_end_of_the_daemon(place: Ground) -> None:
+    """The broker looks through it once a second."""
+    broker = place.brokers()[0].pid
+    models = place.home / "models"
+    models.mkdir(exist_ok=True)
+    before = resource.prlimit(broker, resource.RLIMIT_NOFILE)
+    with client(place) as found:
+        assert is_done(found, 50)
+        resource.prlimit(broker, resource.RLIMIT_NOFILE, (lowest_free(broker), before[1]))
+        try:
+            (models / "half.part").write_bytes(b"")
+            end = time.monotonic() + 3.0
+            while time.monotonic() < end:
+                found.pump()
+                time.sleep(0.05)
+            assert is_done(found, 50)
+        finally:
+            resource.prlimit(broker, resource.RLIMIT_NOFILE, before)
+    assert [each.pid for each in place.brokers()] == [broker]
+    assert "Traceback" not in place.log
+    assert place.log.count("the folder of models cannot be looked through") == 1
 
 
 def test_the_first_result_of_a_daemon_needs_no_descriptor_of_the_broker() -> None:

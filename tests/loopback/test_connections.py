@@ -231,7 +231,8 @@ def test_a_descriptor_that_stands_for_something_else_by_now_is_left_alone() -> N
         with socket.create_server(("127.0.0.1", 0)) as other, socket.create_connection(other.getsockname()) as line:
             for each in (ours, other, line):
                 door.watch._came(each.fileno(), f"tcp://127.0.0.1:{port}", "l")
-            door.watch._came(ours.fileno(), "ipc:///somewhere", "l")
+            for each in (ours, line):
+                door.watch._came(each.fileno(), "ipc:///somewhere", "l")
             assert list(door.watch) == []
         ours.sendall(b"still open")
         assert workers.recv(100) == b"still open"

@@ -165,14 +165,18 @@ def test_a_file_that_was_dropped_in_is_looked_at_when_nobody_writes_to_it() -> N
         assert len(stage.errands.started) == count + 1
 
 
-def test_a_folder_of_models_that_cannot_be_looked_through_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_models_that_cannot_be_looked_through_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def refuse(seconds: float) -> bool:
         raise OSError(24, "Too many open files")
 
     stage = on_stage()
     monkeypatch.setattr(store, "has_new", refuse)
-    stage.after(library.LOOK_SECONDS + 1, A, B)
+    for _ in range(3):
+        stage.after(library.LOOK_SECONDS + 1, A, B)
     assert stage.errands.started == []
+    assert caplog.text.count("cannot be looked through") == 1, "not once a second"
     monkeypatch.setattr(store, "has_new", lambda seconds: True)
     stage.after(library.LOOK_SECONDS + 1, A, B)
     assert len(stage.errands.started) == 1

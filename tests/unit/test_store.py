@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
@@ -186,6 +187,29 @@ def test_asking_for_the_cards_again_costs_a_look_at_the_folder(folder: Path, exa
     for _ in range(100):
         store.own_cards()
     assert time.perf_counter() - began < 0.2
+
+
+@pytest.mark.parametrize("refused", ["folder", "finding"])
+def test_while_no_file_can_be_opened_the_models_stay_on_offer_as_they_were(
+    folder: Path, examined: list[Path], monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    drop(folder, "first.pth")
+    store.examine_new()
+    assert [each.id for each in store.own_cards()] == ["own/first"]
+    drop(folder, "second.pth")
+    store.examine_new()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir" if refused == "folder" else "read_text", refuse)
+        assert [each.id for each in store.own_cards()] == ["own/first"]
+        patch.setattr(store.discovery, "home", lambda: folder.parent.parent)
+        (folder.parent.parent / "models").mkdir()
+        drop(folder.parent.parent / "models", "other.pth")
+        assert store.own_cards() == (), "of another folder nothing is known"
+    assert [each.id for each in store.own_cards()] == ["own/first", "own/second"]
 
 
 @pytest.mark.slow

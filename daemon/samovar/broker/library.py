@@ -50,6 +50,7 @@ class Library:
         self._told: Welcome | None = None
         self._look_at = 0.0
         self._looking = False
+        self._unreadable = False
 
     @property
     def busy(self) -> bool:
@@ -154,10 +155,14 @@ class Library:
     def _has_new(self) -> bool:
         """The folder may be unreadable, or no more files may be opened just now: that is no end of the daemon."""
         try:
-            return store.has_new(SETTLED_SECONDS)
+            new = store.has_new(SETTLED_SECONDS)
         except OSError as error:
-            log.warning("the folder of models cannot be looked through: %s", error)
+            if not self._unreadable:
+                log.warning("the folder of models cannot be looked through: %s", error)
+            self._unreadable = True
             return False
+        self._unreadable = False
+        return new
 
     def _looked(self, reason: str) -> None:
         self._looking = False

@@ -78,7 +78,7 @@ class Loop:
 
     def nudge(self) -> None:
         """Wake the loop. Safe on any thread."""
-        with contextlib.suppress(BlockingIOError):  # then it has plenty to wake up for
+        with contextlib.suppress(OSError):  # it is full: then it has plenty to wake up for; or closed: it has ended
             self.wake.send(b"\0")
 
     def run(self) -> None:

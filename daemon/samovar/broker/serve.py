@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import zmq
+
 from samovar import __version__, card, descriptors, keys, operation
 from samovar.broker import notify
 from samovar.broker.address import Address
@@ -87,6 +89,15 @@ def _or_say_why(serve: Callable[[], int]) -> int:
         raise
 
 
+@contextlib.contextmanager
+def _starting() -> Iterator[None]:
+    """What the system refuses a daemon that starts is for the user to know, and no defect. Raises DaemonUnavailable."""
+    try:
+        yield
+    except (OSError, zmq.ZMQError) as error:
+        raise DaemonUnavailable(f"the daemon cannot start: {error.strerror or error}") from error
+
+
 def _serve(
     port: int,
     home: Path,
@@ -98,13 +109,15 @@ def _serve(
     heap = Heap()  # before libzmq has its threads
     notifier = Notifier()
     descriptors.raise_limit()
+    descriptors.check()
     token = secrets.token_hex(32)
-    offer = Offer(operation.discover(), card.discover())
-    opened = Keys(keys.own(keys.SERVER, home), keys.AllowList(home)) if any(each.curve for each in listen) else None
-    door = Door(token, offer.limits, socket_path(home), port, listen=listen, keys=opened, bounds=bounds)
-    everywhere = door.endpoints + door.remote_endpoints
-    identity = Identity(__version__, os.getpid(), everywhere, str(log_path(home)))
-    loop = Loop(heap, door, offer, identity, bounds, worker_command)
+    with _starting():
+        offer = Offer(operation.discover(), card.discover())
+        opened = Keys(keys.own(keys.SERVER, home), keys.AllowList(home)) if any(each.curve for each in listen) else None
+        door = Door(token, offer.limits, socket_path(home), port, listen=listen, keys=opened, bounds=bounds)
+        everywhere = door.endpoints + door.remote_endpoints
+        identity = Identity(__version__, os.getpid(), everywhere, str(log_path(home)))
+        loop = Loop(heap, door, offer, identity, bounds, worker_command)
     file = ConnectionFile(os.getpid(), token, door.endpoints, version=__version__)
     path = home / discovery.FILE_NAME
     with _signals(loop):
@@ -137,7 +150,7 @@ def _serve(
 def _write_if_gone(file: ConnectionFile, path: Path) -> None:
     """Without it nobody would find this daemon, and its lock lets no other one start. A home that is gone as a whole is
     left alone."""
-    if not path.exists() and path.parent.is_dir():
+    if not os.path.exists(path) and os.path.isdir(path.parent):
         with contextlib.suppress(OSError):
             file.write(path)
             log.warning("%s was gone: written anew", path)

@@ -243,7 +243,7 @@ def _peer(line: socket.socket, endpoint: str) -> str:
     """Who is at the other end. Raises OSError if it is no connection to that endpoint: the one that came is gone, and
     its descriptor stands for something of our own by now, such as the line to the worker."""
     if line.family in (socket.AF_INET, socket.AF_INET6):
-        if line.getsockname()[1] == int(endpoint.rpartition(":")[2]):
+        if endpoint.startswith("tcp://") and line.getsockname()[1] == int(endpoint.rpartition(":")[2]):
             return str(line.getpeername()[0])
     elif line.getsockname() == endpoint.removeprefix("ipc://"):
         return LOCAL_PROCESS

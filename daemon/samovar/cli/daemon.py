@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -91,7 +92,7 @@ def serve(
         more += ["--upstream", upstream, "--server-key", server_key] if upstream else []
         click.echo(_start_detached(port, more))
         return
-    code = broker.serve(port=port, ready=_let_go if let_go else None, listen=addresses, worker_command=worker)
+    code = broker.serve(port=port, ready=_letting_go() if let_go else None, listen=addresses, worker_command=worker)
     click.get_current_context().exit(code)
 
 
@@ -122,13 +123,19 @@ def _start_detached(port: int, more: Sequence[str]) -> str:
     raise DaemonUnavailable(f"The daemon did not start within {START_SECONDS:.0f} s; see: samovar doctor")
 
 
-def _let_go(daemon: Identity) -> None:
-    """Say so to who waits at the other end of the pipe, then close it; from here on only the log is written."""
-    print(f"{_READY}, pid {daemon.pid}, at {', '.join(daemon.endpoints)}", flush=True)
-    silence = os.open(os.devnull, os.O_WRONLY)
-    for descriptor in (1, 2):
-        os.dup2(silence, descriptor)
-    os.close(silence)
+def _letting_go() -> Callable[[Identity], None]:
+    """What a daemon is to do once it is ready: say so to who waits at the other end of the pipe, then close it. From
+    there on only the log is written. Who waited may be gone by then, which is nothing to the daemon."""
+    silence = os.open(os.devnull, os.O_WRONLY)  # now, while there are descriptors
+
+    def let_go(daemon: Identity) -> None:
+        with contextlib.suppress(OSError):
+            print(f"{_READY}, pid {daemon.pid}, at {', '.join(daemon.endpoints)}", flush=True)
+        for descriptor in (1, 2):
+            os.dup2(silence, descriptor)
+        os.close(silence)
+
+    return let_go
 
 
 @click.command()

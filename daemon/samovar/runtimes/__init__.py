@@ -7,12 +7,12 @@ float type, in any memory layout.
 
 from __future__ import annotations
 
-import importlib
 import os
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from samovar import submodules
 
 if TYPE_CHECKING:
     from samovar.networks import Network
@@ -58,7 +58,7 @@ class NotForThis(Exception):
 def discover() -> tuple[Runtime, ...]:
     """Every `Runtime` listed as `RUNTIMES` in the modules here that this machine can use; torch f32, the plain one,
     comes first. The variable SAMOVAR_RUNTIME, with the id of one, leaves only that and the plain one."""
-    modules = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
+    modules = submodules.load(__name__)
     wanted = os.environ.get(VARIABLE, "")
     found = [
         runtime

@@ -11,6 +11,7 @@ it does to no other. A file that was refused is remembered as well, with the rea
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -69,7 +70,7 @@ def folder() -> Path:
 
 def has(weight: WeightFile) -> bool:
     """Whether a file of the folder is there. It may yet be damaged: `files.checked` looks."""
-    return (folder() / weight.path).is_file()
+    return os.path.isfile(folder() / weight.path)  # false, not an error, where the folder cannot be entered
 
 
 def id_of(weight: WeightFile) -> str:
@@ -109,14 +110,20 @@ def is_own(model: str) -> bool:
 
 
 def own_cards() -> tuple[ModelCard, ...]:
-    """Of the files that were looked at and can be used. Asked often, so it looks at the folder's time first."""
+    """Of the files that were looked at and can be used. Asked often, so it looks at the folder's time first.
+
+    As they were last where the folder cannot be read just now: a daemon that may open no more files offers them still.
+    """
     global _known
+    place = folder()
     try:
-        state = folder(), folder().stat().st_mtime_ns
+        state = place, place.stat().st_mtime_ns
+        if _known is None or _known[0] != state:
+            _known = state, tuple(_cards())
     except FileNotFoundError:
         return ()
-    if _known is None or _known[0] != state:
-        _known = state, tuple(_cards())
+    except OSError:  # who looks for new files says so
+        return _known[1] if _known is not None and _known[0][0] == place else ()
     return _known[1]
 
 
@@ -149,12 +156,15 @@ def _card(path: Path, found: Finding) -> ModelCard:
 
 
 def finding(path: Path) -> Finding | None:
-    """What is known of a file; None if nobody has looked at it as it is now."""
+    """What is known of a file; None if nobody has looked at it as it is now. Raises OSError where no more files may be
+    opened."""
     try:
         fields = json.loads(_beside(path).read_text(encoding="utf-8"))
         found = Finding(**fields)
         state = path.stat()
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
         return None
     return found if (found.size_bytes, found.modified_ns) == (state.st_size, state.st_mtime_ns) else None
 

@@ -1,0 +1,16 @@
+"""All modules of a package, for what is found by lying in a folder: operations, models, runtimes."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+
+def load(package: str) -> list[ModuleType]:
+    """Import each of them. Raises OSError if the folder cannot be read, over which pkgutil passes in silence."""
+    folders = importlib.import_module(package).__path__
+    names = [each.name for each in pkgutil.iter_modules(folders)]
+    if not names:
+        raise OSError(f"{', '.join(folders)} cannot be read, or is empty")
+    return [importlib.import_module(f"{package}.{name}") for name in names]

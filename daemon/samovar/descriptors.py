@@ -6,6 +6,8 @@ And how few are too few to start with: libzmq ends the program where one of its 
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import sys
 
 from samovar_link.errors import DaemonUnavailable
@@ -39,3 +41,14 @@ def check() -> None:
         raise DaemonUnavailable(
             f"only {soft} files may be open at once, and the daemon needs {FEWEST}: allow it more (ulimit -n)"
         )
+
+
+def are_out(error: BaseException) -> bool:
+    """Whether this is how the system says that no more files may be opened, by this process or by all."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+
+
+def need_one() -> None:
+    """Raises OSError where no file can be opened just now. To be called before a file is blamed for what went wrong:
+    many a library does not tell that reason from others."""
+    os.close(os.open(os.devnull, os.O_RDONLY))

@@ -4,6 +4,7 @@ a job, of the daemon and of those that come after; and clients that stand still 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import random
 import resource
@@ -159,6 +160,25 @@ def test_without_descriptors_jobs_fail_by_name_and_the_daemon_lives(place: Groun
         assert is_done(found, 77)
         assert [each.pid for each in place.brokers()] == [broker]
     assert "Traceback" not in place.log or victim == "worker"
+
+
+def test_a_model_that_could_not_be_opened_for_want_of_descriptors_is_there_afterwards(place: Ground) -> None:
+    """Its file and its package are not blamed for that, and nothing remembers it: the same worker takes it up."""
+    network = REQUESTS[-1]
+    cleaned = dataclasses.replace(network, parameters={**network.parameters, "noise": 1})  # another file
+    with client(place) as found:
+        found.run(cleaned.run("cleaned"), [cleaned.pixels()])  # all that networks of this kind need is imported
+        worker = place.workers()[0].pid
+        before = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (lowest_free(worker), before[1]))
+        try:
+            with pytest.raises(OutOfMemory, match="no more files can be opened"):
+                found.run(network.run("without"), [network.pixels()])
+        finally:
+            resource.prlimit(worker, resource.RLIMIT_NOFILE, before)
+        done, _ = found.run(network.run("with"), [network.pixels()])
+        assert isinstance(done, Done)
+        assert place.workers()[0].pid == worker
 
 
 def test_a_folder_of_models_that_changes_while_no_file_can_be_opened_is_no_end_of_the_daemon(place: Ground) -> None:

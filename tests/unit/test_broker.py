@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 
 import pytest
 
 from samovar.broker.job import Pixels
 from samovar.broker.port import Bounds, Delivery
 from samovar.channel import Held, Ready
+from samovar.operation import Registry
 from samovar_link.messages import (
     Cancel,
     Cancelled,
@@ -73,6 +75,45 @@ def test_a_field_of_great_depth_is_refused_like_any_other(stage: Stage) -> None:
     stage.dispatcher.receive(A, b"\x92\xa4Ping\x81\xa5nonce" + b"\x91" * 1000 + b"\xc0", [])
     ((_, refused),) = stage.take()
     assert isinstance(refused, Refused) and refused.message.startswith("Ping.nonce is [[[")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyError("a defect"), "internal", "Run could not be handled: KeyError: 'a defect'"),
+        (OSError(errno.EMFILE, "Too many open files"), "out-of-memory", "no more files can be opened just now"),
+    ],
+)
+@pytest.mark.parametrize("place", ["registry", "worker"])
+def test_a_job_that_could_not_be_handled_has_an_end_and_no_other_is_touched(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, place: str, error: Exception, code: str, words: str
+) -> None:
+    """Before it was accepted, or after that."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*{"registry": (Registry, "check"), "worker": (stage.worker, "run")}[place], fail)
+        stage.run(A, "j")
+    ((client, failed),) = stage.take()
+    assert (
+        isinstance(failed, Failed) and client == A and (failed.job, failed.code, failed.message) == ("j", code, words)
+    )
+    if place == "worker":
+        stage.work(Cancelled("j"))  # it was told that it need not go on
+    stage.run(B, "k")
+    stage.work(Done("k"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "check", fail)
+        stage.run(B, "m")
+        stage.run(A, "m")
+        patch.setattr(stage.dispatcher, "_shelf", None)
+        stage.say(B, Status())
+    (_, done), (_, first), (_, second), (_, refused) = stage.take()
+    assert isinstance(done, Done) and isinstance(first, Failed) and isinstance(second, Failed)
+    assert isinstance(refused, Refused) and refused.kind == "Status"
+    assert not stage.dispatcher.busy
 
 
 def test_stop_is_passed_on_and_goodbye_is_said_to_all(stage: Stage) -> None:

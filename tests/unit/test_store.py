@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -230,3 +231,21 @@ def test_a_file_of_the_folder_needs_no_package() -> None:
         ModelUnavailable, match=r"x\.pth is not in the folder of models \(run: samovar models add FILE\)"
     ):
         files.locate(WeightFile("", "x.pth", ""))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no such limit")
+def test_a_package_that_could_not_be_looked_for_is_not_missing_for_ever() -> None:
+    """importlib.metadata takes a folder that it cannot list for an empty one, and remembers that."""
+    program = (
+        "import os, resource, sys; from samovar import card; from samovar.weights import files\n"
+        "weight = card.discover().get('waifu2x/cunet-art').weights['']\n"
+        "before = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "lowest = os.dup(0); os.close(lowest)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))\n"
+        "try: files.read(weight)\n"
+        "except OSError as error: print(error.strerror)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, before)\n"
+        "print(len(files.read(weight)))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert found.stdout == "Too many open files\n2\n", found.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from laboratory import Clock, Smear, smear_card
 
+from samovar import descriptors
 from samovar.networks import Network
 from samovar.runtimes import PLAIN, NotForThis, Runtime, discover
 from samovar.worker import selftest
@@ -78,6 +80,25 @@ def test_a_runtime_that_raises_is_out() -> None:
     broken = bench.runtime("broken", "f32", 0.0, lambda y: y[:, :, :0] / {}[0])
     bench.runtimes.append(broken)
     assert bench.choose() == PLAIN
+
+
+def test_what_fails_for_want_of_descriptors_is_not_held_against_a_runtime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out(y: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("a library that does not say why")
+
+    bench = Bench(tmp_path / "trials.json")
+    bench.runtimes.append(bench.runtime("fast", "f32", 0.1, run_out))
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="Too many open files"):
+        patch.setattr(descriptors.os, "open", no_more)
+        bench.choose()
+    bench.runtimes[1] = bench.runtime("fast", "f32", 0.1)
+    assert bench.choose() == "fast f32"
+
+
+def no_more(*_: object) -> int:
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 def test_what_was_found_is_remembered_until_a_version_changes(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Union
 
+from samovar import descriptors
 from samovar.broker.intake import Offer, check_job_id
 from samovar.broker.job import Clock, Frame, Job, Pixels
 from samovar.broker.lease import Client, Leases
@@ -32,7 +33,8 @@ from samovar.broker.trainings import Trainings
 from samovar.broker.warmth import Warmth
 from samovar.channel import Held, Ready, Said
 from samovar.segment import Block
-from samovar_link.errors import BadRequest, Busy, RemoteError, UnknownJob, WorkerCrashed
+from samovar_link import codec
+from samovar_link.errors import BadRequest, Busy, InternalError, OutOfMemory, RemoteError, UnknownJob, WorkerCrashed
 from samovar_link.messages import (
     Attach,
     Cancel,
@@ -125,7 +127,27 @@ class Dispatcher:
 
     def receive(self, client: bytes, header: bytes | memoryview, frames: Sequence[Frame]) -> None:
         """One message of a client, as it came."""
-        self._reception.receive(client, header, frames)
+        try:
+            self._reception.receive(client, header, frames)
+        except Exception as error:  # whatever a client can provoke must not end the daemon for the others
+            self._own_up(client, header, error)
+
+    def _own_up(self, client: bytes, header: bytes | memoryview, error: Exception) -> None:
+        """Nobody waits for ever for what a defect of ours stopped, or the system."""
+        kind, name = codec.job_of(header)
+        if descriptors.are_out(error):
+            log.warning("%s refused: %s", kind, error)
+            remote: RemoteError = OutOfMemory("no more files can be opened just now", "try again")
+        else:
+            log.error("a message could not be handled", exc_info=error)
+            remote = InternalError(f"{kind} could not be handled: {type(error).__name__}: {error}", self._log_hint())
+        job = self._jobs.get(name)
+        if kind == "Run" and job is not None and job.client == client:
+            self._end(job, Failed(name, remote.code, remote.message, remote.hint))
+        elif kind == "Run" and name and job is None:
+            self._send(client, Failed(name, remote.code, remote.message, remote.hint))
+        else:
+            self._send(client, Refused(kind, remote.code, remote.message, remote.hint))
 
     def hung_up(self, client: bytes) -> None:
         """The connection of a client was ended from here: nothing more is computed for it."""

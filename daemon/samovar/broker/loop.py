@@ -145,7 +145,7 @@ class Loop:
                 self._heap.used(sum(map(len, frames)), time.monotonic())
                 try:
                     self._dispatcher.receive(client, frames[0].buffer, frames[1:])
-                except Exception:  # whatever a client can provoke must not end the daemon for the others
+                except Exception:  # of the answer to one that could not be handled
                     log.exception("a message could not be handled")
         self._next_tick = min(self._next_tick, time.monotonic() + _BUSY_TICK_SECONDS)
 

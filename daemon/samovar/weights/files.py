@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import samovar
+from samovar import descriptors
 from samovar.card import OURS, WeightFile
 from samovar.weights import store
 from samovar_link.errors import ModelUnavailable
@@ -28,6 +29,8 @@ def locate(weight: WeightFile) -> Path:
     try:
         distribution = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
+        # Folders that could not be read count as empty there. A method of instances before Python 3.12.
+        importlib.metadata.MetadataPathFinder().invalidate_caches()
         raise unavailable(weight, f"the package {name} is not installed") from None
     path = Path(str(distribution.locate_file(weight.path)))
     if not path.is_file():
@@ -55,7 +58,7 @@ def read(weight: WeightFile) -> tuple[str, bytes]:
     path = locate(weight)
     description = path.with_suffix(".param")
     try:
-        data, text = path.read_bytes(), description.read_text("ascii")
+        data, text = path.read_bytes(), description.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise unavailable(weight, f"cannot read {path.with_suffix('')}: {error}") from error
     if (found := hashlib.sha256(data).hexdigest()) != weight.sha256:
@@ -64,7 +67,8 @@ def read(weight: WeightFile) -> tuple[str, bytes]:
 
 
 def unavailable(weight: WeightFile, message: str) -> ModelUnavailable:
-    """The error for a weight file, with the command that repairs it."""
+    """The error for a weight file, with the command that repairs it. Raises OSError where no file can be opened."""
+    descriptors.need_one()
     if weight.url:
         return ModelUnavailable(message, f"run: samovar models pull {store.id_of(weight)}")
     if not weight.distribution:

@@ -11,7 +11,6 @@ it does to no other. A file that was refused is remembered as well, with the rea
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -24,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from samovar import surroundings
+from samovar import descriptors, surroundings
 from samovar.card import ModelCard, WeightFile
 from samovar_link import discovery
 from samovar_link.errors import BadRequest, ModelUnavailable
@@ -163,7 +162,7 @@ def finding(path: Path) -> Finding | None:
         found = Finding(**fields)
         state = path.stat()
     except (OSError, ValueError, TypeError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        if descriptors.are_out(error):
             raise
         return None
     return found if (found.size_bytes, found.modified_ns) == (state.st_size, state.st_mtime_ns) else None

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from samovar import descriptors
 from samovar.weights.store import SUFFIXES
 from samovar_link.errors import ModelUnavailable, name_of
 
@@ -131,5 +132,7 @@ def _look_at_outside(path: Path, size_bytes: int) -> None:
 
 
 def _refused(path: Path, what: str) -> ModelUnavailable:
+    """Raises OSError where no file can be opened."""
+    descriptors.need_one()
     sentence = f"{name_of(path.name, 120)} {name_of(what, 300)}"  # it quotes what the file holds
     return ModelUnavailable(sentence, "get the file again from where it was published")

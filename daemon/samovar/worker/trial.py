@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from samovar import __version__
+from samovar import __version__, descriptors
 from samovar.card import ModelCard
 from samovar.networks import Network, StagedNetwork
 from samovar.runtimes import PLAIN, NotForThis, Runtime
@@ -161,6 +161,7 @@ class Trials:
                 raise ModelUnavailable(f"{card.id} gives no picture here: {error}", "see: samovar doctor") from error
             if runtime.id == PLAIN:
                 raise
+            descriptors.need_one()  # else it is remembered against it
             if not isinstance(error, (Unusable, NotForThis)):
                 log.warning("%s cannot run %s", runtime.id, card.id, exc_info=True)
             return Finding(runtime.id, refused=str(error)[:200] or type(error).__name__), None

@@ -225,6 +225,17 @@ def test_a_worker_is_busy_until_it_has_answered(bench: Callable[..., Bench]) -> 
     assert stage.messages == [Ready("x"), Unloaded()]
 
 
+def test_a_worker_that_answers_what_nobody_asked_is_idle_all_the_same(bench: Callable[..., Bench]) -> None:
+    answer = "__import__('samovar_link.messages').messages.Unloaded()"
+    stage = bench(CHANNEL + f"channel.send({answer}); channel.send(Ready('x')); wait(); channel.send({answer}); wait()")
+    stage.slot.start()
+    stage.until(lambda: len(stage.messages) == 2)
+    assert stage.slot.state == "idle"
+    stage.slot.ask(Unload())
+    assert stage.slot.state == "busy"
+    stage.until(lambda: stage.slot.state == "idle")
+
+
 def test_a_program_that_is_not_there_cannot_be_started(bench: Callable[..., Bench]) -> None:
     with pytest.raises(InternalError, match="/nowhere/python"):
         bench("", "/nowhere/python").slot.start()

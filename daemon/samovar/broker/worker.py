@@ -200,7 +200,7 @@ class WorkerSlot:
             if isinstance(message, (Done, Failed, Cancelled)):
                 self._forget(message.job)
             if isinstance(message, (Warmed, Unloaded, Refused)):
-                self._asked -= 1
+                self._asked = max(0, self._asked - 1)  # whatever it says
             self.said(message, blocks)
 
     def _lost(self, process: WorkerProcess) -> None:

@@ -206,7 +206,8 @@ def test_running_out_of_memory_is_said_so(error: Exception) -> None:
     laboratory = Laboratory(smear_card(), load=failing(error))
     with pytest.raises(OutOfMemory) as caught:
         laboratory.run(noise(4, 4, 3), **SMEAR)
-    assert caught.value.hint and caught.value.__cause__ is error
+    assert caught.value.__cause__ is error
+    assert caught.value.hint == "work on a smaller part, ask for a smaller result, or choose a lighter model"
 
 
 def test_other_errors_are_left_to_the_caller() -> None:

@@ -173,6 +173,8 @@ def _fault_of(home: Path) -> str:
 
 
 def _unusable(home: Path, error: OSError) -> str:
+    if descriptors.are_out(error):
+        return f"the daemon cannot start: {error.strerror}"
     return f"Samovar's folder {home} cannot be used: {error.strerror or error}"
 
 

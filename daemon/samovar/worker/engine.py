@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from samovar.worker.pool import Pool
     from samovar.worker.tile_cache import TileCache
 
-OUT_OF_MEMORY_HINT = "upscale a smaller part or by less, or choose a lighter model"
-
 
 class Engine:
     """clock : seconds that never go back, for keep-alive and the report; load : how networks are got, for tests
@@ -76,7 +74,7 @@ class Engine:
             return self._execute(operation, params, run, frames, job, began)
         except Exception as error:
             if is_out_of_memory(error):
-                raise OutOfMemory(f"{run.operation}: {str(error).splitlines()[0]}", OUT_OF_MEMORY_HINT) from error
+                raise OutOfMemory(f"{run.operation}: {str(error).splitlines()[0]}", _way_out(operation)) from error
             raise
 
     def loaded(self) -> tuple[LoadedModel, ...]:
@@ -197,3 +195,11 @@ def _check_frames(run: Run, frames: Sequence[memoryview]) -> None:
             raise BadRequest.field(f"{role} frame", raster.frame, f"0..{len(frames) - 1}")
         if frames[raster.frame].nbytes != raster.size_bytes:
             raise BadRequest.field(f"{role} bytes", frames[raster.frame].nbytes, str(raster.size_bytes))
+
+
+def _way_out(operation: Operation) -> str:
+    """What may be done about memory that does not suffice."""
+    ways = ["work on a smaller part"]
+    ways += ["ask for a smaller result"] if operation.output_size is not None else []
+    ways += ["choose a lighter model"] if operation.weights is not None else []
+    return ", or ".join(filter(None, (", ".join(ways[:-1]), ways[-1])))

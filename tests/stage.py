@@ -11,7 +11,7 @@ from samovar.broker.intake import Offer
 from samovar.broker.job import Pixels
 from samovar.broker.port import Bounds, Delivery, Identity
 from samovar.card import Catalogue, ModelCard
-from samovar.channel import Held, Ready
+from samovar.channel import Held, Ready, Spent
 from samovar.operation import Registry, operation, param
 from samovar_link import codec
 from samovar_link.errors import InternalError
@@ -188,7 +188,7 @@ class Stage:
     def run(self, client: bytes, job: str, **options: object) -> None:
         self.say(client, Run(job, "grow", images={"image": Raster(2, 2, 1)}, **options), 4)  # type: ignore[arg-type]
 
-    def work(self, message: Message | Ready | Held, *blocks: FakeBlock) -> None:
+    def work(self, message: Message | Ready | Held | Spent, *blocks: FakeBlock) -> None:
         if isinstance(message, (Ready, Done, Failed, Cancelled, Warmed, Refused, Unloaded)):
             self.worker.state = "idle"
         self.dispatcher.worker_said(message, blocks)  # type: ignore[arg-type]

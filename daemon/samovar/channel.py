@@ -8,8 +8,8 @@ Every mention of a segment is a loan: its maker counts it as in use until the pe
 channel closes, all loans are void. A peer may mention a segment of the other side too: so a result that *is* the input
 goes back without being copied.
 
-Three messages never leave the machine: `Ready`, `Held`, and the two about segments. The worker blocks on its end of the
-channel, the broker never does: what does not go out at once waits in `_outbox` until `flush`.
+Some messages never leave the machine: `Ready`, `Held`, `Spent`, the two about segments. The worker blocks on its end of
+the channel, the broker never does: what does not go out at once waits in `_outbox` until `flush`.
 """
 
 from __future__ import annotations
@@ -55,6 +55,11 @@ class Held:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """Worker -> broker: after what has just gone wrong, libraries may not work rightly in this process any more."""
+
+
+@dataclass(frozen=True)
 class Recycle:
     """Either way: one mention of your segment is no longer needed."""
 
@@ -68,8 +73,8 @@ class Drop:
     segment: int
 
 
-Said = Union[Message, Ready, Held, Recycle, Drop]
-KINDS: dict[str, type] = {**MESSAGES, **{cls.__name__: cls for cls in (Ready, Held, Recycle, Drop)}}
+Said = Union[Message, Ready, Held, Spent, Recycle, Drop]
+KINDS: dict[str, type] = {**MESSAGES, **{cls.__name__: cls for cls in (Ready, Held, Spent, Recycle, Drop)}}
 
 
 def open_end(handed: str) -> socket.socket:

@@ -291,6 +291,8 @@ class Client:
             return
         try:
             message = codec.decode(event.frames[0])
+            if isinstance(message, (Progress, Done)):  # an editor is not to read beyond its pixels
+                codec.check_rasters(message.images, [len(frame) for frame in event.frames[1:]], codec.ANY_SIZE)
         except codec.UnknownKind as error:  # a newer daemon may say more than we know
             log.info("skipped a message: %s", error)
             return

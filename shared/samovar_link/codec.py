@@ -41,6 +41,9 @@ a million."""
 _FARTHEST = 1 << 31
 """Pixels to where a raster may lie: it comes back scaled, and has to fit the wire then."""
 
+ANY_SIZE = Limits(max_pixels=1 << 40, max_side=1 << 30)
+"""Of results: whether one is too large was the daemon's to say."""
+
 _SCALARS = frozenset((bool, int, float, str))
 
 
@@ -83,12 +86,19 @@ def job_of(header: bytes | bytearray | memoryview) -> tuple[str, str]:
 
 
 def check_images(images: dict[str, Raster], frame_sizes: Sequence[int], limits: Limits) -> None:
-    """Compare announced rasters with the pixel frames that came along.
+    """Compare announced rasters with the pixel frames that came along, each of which must belong to one.
 
     frame_sizes : bytes of each pixel frame (frame 0, the header, left out)
 
     Raises BadRequest naming the role and field.
     """
+    used = check_rasters(images, frame_sizes, limits)
+    if len(used) != len(frame_sizes):
+        raise BadRequest.field("frames", len(frame_sizes), f"{len(used)}, one for each image")
+
+
+def check_rasters(images: dict[str, Raster], frame_sizes: Sequence[int], limits: Limits) -> set[int]:
+    """The same without regard to further frames. Returns which frames there is a raster for."""
     used = set()
     for role, raster in images.items():
         where = f"images[{name_of(role)}]"
@@ -103,8 +113,7 @@ def check_images(images: dict[str, Raster], frame_sizes: Sequence[int], limits: 
                 f"{raster.size_bytes} bytes, but its frame has {frame_sizes[raster.frame]}"
             )
         used.add(raster.frame)
-    if len(used) != len(frame_sizes):
-        raise BadRequest.field("frames", len(frame_sizes), f"{len(used)}, one for each image")
+    return used
 
 
 def _check_packed(where: str, raster: Raster, size_bytes: int) -> None:

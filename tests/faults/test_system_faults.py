@@ -22,7 +22,7 @@ from fault_requests import REQUESTS
 from ground import COMMAND, Ground, ground, holders_of_segments, is_alive
 from injuries import fill_disk, lowest_free, make_read_only
 
-from samovar_link import Client, DaemonUnavailable, InternalError, OutOfMemory, WorkerCrashed
+from samovar_link import Client, DaemonUnavailable, InternalError, OutOfMemory, RemoteError, WorkerCrashed
 from samovar_link.discovery import ConnectionFile
 from samovar_link.messages import Done, Ping, Pong, Progress, Raster, Run, Status, StatusReport
 
@@ -162,23 +162,41 @@ def test_without_descriptors_jobs_fail_by_name_and_the_daemon_lives(place: Groun
     assert "Traceback" not in place.log or victim == "worker"
 
 
-def test_a_model_that_could_not_be_opened_for_want_of_descriptors_is_there_afterwards(place: Ground) -> None:
-    """Its file and its package are not blamed for that, and nothing remembers it: the same worker takes it up."""
+def test_a_model_that_could_not_be_opened_for_want_of_descriptors_is_not_blamed(place: Ground) -> None:
     network = REQUESTS[-1]
     cleaned = dataclasses.replace(network, parameters={**network.parameters, "noise": 1})  # another file
     with client(place) as found:
         found.run(cleaned.run("cleaned"), [cleaned.pixels()])  # all that networks of this kind need is imported
-        worker = place.workers()[0].pid
-        before = resource.prlimit(worker, resource.RLIMIT_NOFILE)
-        resource.prlimit(worker, resource.RLIMIT_NOFILE, (lowest_free(worker), before[1]))
-        try:
-            with pytest.raises(OutOfMemory, match="no more files can be opened"):
-                found.run(network.run("without"), [network.pixels()])
-        finally:
-            resource.prlimit(worker, resource.RLIMIT_NOFILE, before)
+        with few_descriptors(place.workers()[0].pid), pytest.raises(OutOfMemory, match="no more files can be opened"):
+            found.run(network.run("without"), [network.pixels()])
         done, _ = found.run(network.run("with"), [network.pixels()])
         assert isinstance(done, Done)
-        assert place.workers()[0].pid == worker
+
+
+def test_a_worker_in_which_libraries_began_without_descriptors_is_replaced(place: Ground) -> None:
+    """Torch looks at the processor once: where that fails, "Your CPU does not support FBGEMM" ever after."""
+    network = REQUESTS[-2]
+    with client(place) as found:
+        assert is_done(found, 50)
+        worker = place.workers()[0].pid
+        with few_descriptors(worker), pytest.raises(RemoteError):
+            found.run(network.run("without"), [network.pixels()])
+        done, _ = found.run(network.run("with"), [network.pixels()])
+        assert isinstance(done, Done) and not done.report.retries, "it went to the new one at once"
+        assert worker not in [each.pid for each in place.workers()]
+    assert "the worker is replaced" in place.log
+
+
+@contextlib.contextmanager
+def few_descriptors(pid: int, more: int = 0) -> Iterator[None]:
+    """While a process can open so many files more."""
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free(pid) + more, before[1]))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # a worker that could not go on
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
 def test_a_folder_of_models_that_changes_while_no_file_can_be_opened_is_no_end_of_the_daemon(place: Ground) -> None:
@@ -186,19 +204,15 @@ def test_a_folder_of_models_that_changes_while_no_file_can_be_opened_is_no_end_o
     broker = place.brokers()[0].pid
     models = place.home / "models"
     models.mkdir(exist_ok=True)
-    before = resource.prlimit(broker, resource.RLIMIT_NOFILE)
     with client(place) as found:
         assert is_done(found, 50)
-        resource.prlimit(broker, resource.RLIMIT_NOFILE, (lowest_free(broker), before[1]))
-        try:
+        with few_descriptors(broker):
             (models / "half.part").write_bytes(b"")
             end = time.monotonic() + 3.0
             while time.monotonic() < end:
                 found.pump()
                 time.sleep(0.05)
             assert is_done(found, 50)
-        finally:
-            resource.prlimit(broker, resource.RLIMIT_NOFILE, before)
     assert [each.pid for each in place.brokers()] == [broker]
     assert "Traceback" not in place.log
     assert place.log.count("the folder of models cannot be looked through") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 import signal
 import socket
@@ -207,6 +208,25 @@ def test_run_gives_back_the_result_and_its_pixels(client: Client) -> None:
     done, frames = client.run(Run("a", "identity", images=images), [pixels, b"m"])
     assert done == Done("a", images=images)
     assert [bytes(frame) for frame in frames] == [pixels, b"m"]
+
+
+@pytest.mark.parametrize("message", [Done("a"), Progress("a", 0.5)], ids=lambda message: type(message).__name__)
+@pytest.mark.parametrize(
+    ("raster", "words"),
+    [
+        (Raster(2, 2, 4), "2x2, 4 channels of u8 need 16 bytes, but its frame has 15"),
+        (Raster(5, 3, 1, frame=1), "frame is 1; allowed: 0..0"),
+        (Raster(15, 1, 1, dtype="u9"), "dtype is 'u9'"),
+        (Raster(-5, -3, 1), "width is -3"),
+    ],
+)
+def test_pixels_that_are_not_what_they_are_said_to_be_reach_no_editor(
+    router: Router, client: Client, message: Done | Progress, raster: Raster, words: str
+) -> None:
+    """It would read beyond them."""
+    router.handler = lambda *_: [(dataclasses.replace(message, images={"image": raster}), [bytes(15)])]
+    with pytest.raises(DaemonUnavailable, match=words):
+        client.run(Run("a", "x"), on_progress=lambda *_: pytest.fail("it was handed on"))
 
 
 @pytest.mark.parametrize("cls", [*errors.REMOTE_ERRORS.values(), errors.RemoteError], ids=lambda cls: cls.__name__)

@@ -9,7 +9,7 @@ import pytest
 
 from samovar.broker.job import Pixels
 from samovar.broker.port import Bounds, Delivery
-from samovar.channel import Held, Ready
+from samovar.channel import Held, Ready, Spent
 from samovar.operation import Registry
 from samovar_link.messages import (
     Cancel,
@@ -75,6 +75,32 @@ def test_a_field_of_great_depth_is_refused_like_any_other(stage: Stage) -> None:
     stage.dispatcher.receive(A, b"\x92\xa4Ping\x81\xa5nonce" + b"\x91" * 1000 + b"\xc0", [])
     ((_, refused),) = stage.take()
     assert isinstance(refused, Refused) and refused.message.startswith("Ping.nonce is [[[")
+
+
+def test_a_worker_in_which_something_went_wrong_is_replaced_when_nothing_runs_in_it(stage: Stage) -> None:
+    stage.run(A, "batch", priority="batch")
+    stage.run(B, "failing")
+    stage.work(Ready("cpu"))
+    stage.work(Held((LoadedModel("m", "cpu", 1, "torch f32"),)))
+    stage.work(Spent())
+    stage.work(Failed("failing", "internal", "a defect"))
+    assert stage.worker.retired == 0, "the batch job goes on in it"
+    stage.run(B, "waits", priority="batch")
+    stage.work(Done("batch"))
+    assert stage.worker.retired == 1 and stage.worker.runs == ["batch", "failing", "waits"]
+    stage.take()
+    stage.say(A, Status())
+    ((_, report),) = stage.take()
+    assert isinstance(report, StatusReport) and report.models == ()
+    stage.work(Ready("cpu"))
+    stage.work(Done("waits"))
+    assert stage.worker.retired == 1, "the new one stays"
+    stage.run(A, "dies")
+    stage.work(Spent())
+    stage.die()
+    stage.work(Ready("cpu"))
+    stage.work(Done("dies"))
+    assert stage.worker.retired == 1, "it is gone already"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from samovar.card import ModelCard
 from samovar.networks import Network
 from samovar.worker.job import Job
 from samovar.worker.pool import Pool
-from samovar.worker.trouble import is_out_of_memory
+from samovar.worker.trouble import is_out_of_memory, may_go_on
 from samovar_link.errors import BadRequest, ModelUnavailable, OutOfMemory
 from samovar_link.messages import Raster, Rectangle, Run
 
@@ -221,6 +222,30 @@ def test_torch_really_says_that_memory_ran_out_in_the_way_we_look_for() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60)
     assert is_out_of_memory(caught.value)
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    try:
+        raise error from cause
+    except Exception as raised:
+        return raised
+
+
+@pytest.mark.parametrize(
+    ("error", "goes_on"),
+    [
+        (BadRequest("no"), False),
+        (MemoryError("no more"), False),
+        (torch.OutOfMemoryError("CUDA out of memory"), False),
+        (caused(MemoryError("no shared memory"), OSError(errno.ENOSPC, "full")), False),
+        (RuntimeError("CUDA error: device-side assert triggered"), True),
+        (OSError(errno.EMFILE, "Too many open files"), True),
+        (caused(OutOfMemory("no shared memory"), OSError(errno.EMFILE, "Too many open files")), True),
+    ],
+    ids=str,
+)
+def test_what_may_go_on_in_a_process_is_told_from_what_does_not(error: Exception, goes_on: bool) -> None:
+    assert may_go_on(error) is goes_on
 
 
 def test_missing_weights_come_through_with_their_hint() -> None:

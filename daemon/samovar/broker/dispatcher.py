@@ -31,7 +31,7 @@ from samovar.broker.reception import Reception
 from samovar.broker.shelf import Shelf
 from samovar.broker.trainings import Trainings
 from samovar.broker.warmth import Warmth
-from samovar.channel import Held, Ready, Said
+from samovar.channel import Held, Ready, Said, Spent
 from samovar.segment import Block
 from samovar_link import codec
 from samovar_link.errors import BadRequest, Busy, InternalError, OutOfMemory, RemoteError, UnknownJob, WorkerCrashed
@@ -92,6 +92,7 @@ class Dispatcher:
         self._jobs: dict[str, Job] = {}
         self._running: list[Job] = []
         self._device = ""
+        self._spent = False
         self._started = clock()
         self._idle_since = clock()
         handlers: dict[type[Message], Callable[..., None]] = {
@@ -273,6 +274,8 @@ class Dispatcher:
             self._worker_is_ready()
         elif isinstance(message, Held):
             self._warmth.held = message.models
+        elif isinstance(message, Spent):
+            self._spent = True
         elif isinstance(message, Unloaded):
             self._warmth.said(message)
         elif isinstance(message, (Warmed, Refused)):
@@ -323,6 +326,7 @@ class Dispatcher:
 
     def worker_gone(self, reason: str) -> None:
         """The worker ended without being asked to."""
+        self._spent = False
         self._warmth.worker_gone(reason, under_job=bool(self._running))
         if not self._running:
             log.warning("the worker ended while idle: %s", reason)
@@ -353,6 +357,8 @@ class Dispatcher:
         something to warm."""
         if self._running and not (len(self._running) == 1 and self._running[0].is_batch):
             return
+        if self._spent and not self._running:
+            self._replace_worker()
         job = self._queue.pop(ahead=bool(self._running))
         if job is None:
             if not self._running:
@@ -363,6 +369,13 @@ class Dispatcher:
         job.attempts += 1
         job.enough = False
         self._worker.run(job.run, job.pixels)
+
+    def _replace_worker(self) -> None:
+        """The next job gets a fresh one, and with it whatever went wrong is gone, as far as it was in that process."""
+        log.warning("the worker is replaced, for what went wrong in it may go on")
+        self._warmth.worker_gone("it was replaced", under_job=True)
+        self._spent = False
+        self._worker.retire()
 
     def _at_work(self, job: str) -> Job | None:
         """The job of that name that is with the worker."""

@@ -32,7 +32,6 @@ from samovar_link.messages import (
     Done,
     Enough,
     Failed,
-    Limits,
     LoadedModel,
     Message,
     Progress,
@@ -55,8 +54,6 @@ PATIENCE_SECONDS = 20.0
 FIRST_PATIENCE_SECONDS = 6.0
 """The same for one that never had a link."""
 STATUS_SECONDS = 5.0
-_ANY = Limits(max_pixels=1 << 40, max_side=1 << 30)
-"""Whether a result is too large was that daemon's to say."""
 WAITING = "waiting for the other machine"
 
 
@@ -243,7 +240,7 @@ class Forwarder:
     def _local(self, images: dict[str, Raster], frames: Sequence[zmq.Frame]) -> tuple[dict[str, Raster], list[Block]]:
         """Pixels in shared memory, and rasters of them. Raises BadRequest if they are not what they are said to be,
         MemoryError."""
-        codec.check_images(images, [len(frame) for frame in frames], _ANY)
+        codec.check_images(images, [len(frame) for frame in frames], codec.ANY_SIZE)
         memory = Memory(self._pool, ())
         try:
             told, views = opened(images, [memoryview(frame.buffer) for frame in frames], memory.allocate)

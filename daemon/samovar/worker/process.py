@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from samovar import card, descriptors, operation, parent, runtimes
-from samovar.channel import Channel, Held, Ready, open_end
+from samovar.channel import Channel, Held, Ready, Spent, open_end
 from samovar.packing import Packer, opened
 from samovar.segment import Block, SegmentPool
 from samovar.worker import checkpoints
@@ -32,6 +32,7 @@ from samovar.worker.engine import Engine
 from samovar.worker.inbox import Inbox
 from samovar.worker.job import Job, JobCancelled, Result
 from samovar.worker.memory import Memory
+from samovar.worker.trouble import may_go_on
 from samovar_link import discovery
 from samovar_link.errors import InternalError, OutOfMemory, RemoteError
 from samovar_link.messages import (
@@ -101,6 +102,7 @@ class Worker:
         except Exception as error:
             remote = _remote_error(error)
             log.error("cannot warm %s: %s", warm.operation, remote, exc_info=error if remote is not error else None)
+            self._tell_if_spent(error)
             self._channel.send(Refused("Warm", remote.code, remote.message, remote.hint))
             return
         log.info("warm for %s: %s, %.2f s", warm.operation, ", ".join(names) or "no model", time.monotonic() - began)
@@ -156,10 +158,15 @@ class Worker:
             log.log(logging.INFO if remote is error else logging.ERROR, "job %s failed: %s", run.job, remote)
             if isinstance(remote, InternalError):
                 log.error("job %s traceback", run.job, exc_info=error)
+            self._tell_if_spent(error)
             self._channel.send(Failed(run.job, remote.code, remote.message, remote.hint))
         finally:
             self._inbox.forget(run.job, cancelled)
             memory.release()
+
+    def _tell_if_spent(self, error: Exception) -> None:
+        if may_go_on(error):
+            self._channel.send(Spent())
 
     def _report(self, memory: Memory, packer: Packer | None, progress: Progress, pixels: Sequence[memoryview]) -> None:
         frames = list(pixels)

@@ -14,7 +14,7 @@ from samovar_link.errors import DaemonUnavailable
 
 WANTED = 1 << 16
 FEWEST = 128
-"""The daemon has about 30 open before anybody comes, the worker's start takes ten more."""
+"""The daemon has 25 open before anybody comes, and clients, the worker and shared memory take more."""
 
 
 def raise_limit() -> None:

@@ -16,6 +16,9 @@ WANTED = 1 << 16
 FEWEST = 128
 """The daemon has 25 open before anybody comes, and clients, the worker and shared memory take more."""
 
+NONE_LEFT = "no more files can be opened just now", "try again"
+"""What a client is told, and what it can do."""
+
 
 def raise_limit() -> None:
     """As many as this user may have, 65536 at most. Where there is no such limit nothing happens."""

@@ -100,9 +100,8 @@ def test_wherever_descriptors_run_out_a_starting_daemon_says_so_and_calls_it_no_
             break
         if process.returncode != ABORTED:
             assert process.returncode == 1, (most, words)
-            refused += [
-                each for each in words.splitlines() if each.startswith("samovar: ")
-            ]  # pyzmq's thread has words, too
+            told = words.splitlines()  # by a thread of pyzmq, too
+            refused += [each for each in told if each.startswith("samovar: ")]
     assert process.returncode == 0
     assert set(refused) == {"samovar: the daemon cannot start: Too many open files"}
     assert "because of an error" not in place.log
@@ -121,3 +120,12 @@ def test_a_daemon_whose_starter_is_gone_serves_all_the_same(place: Ground) -> No
     assert does_a_job(place)
     place.samovar("stop")
     assert process.wait(30) == 0
+
+
+def test_a_file_that_a_starting_daemon_cannot_open_is_named(place: Ground) -> None:
+    key = place.home / "keys" / "server.json"
+    for folder in (key.parent, key):
+        folder.mkdir(mode=0o700)
+    done = place.samovar("serve", "--listen", "tcp://0.0.0.0:7000", "--curve")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"samovar: the daemon cannot start: {key}: Is a directory"

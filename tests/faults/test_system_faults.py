@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -60,6 +59,18 @@ def is_done(client: Client, side: int, seconds: float = 0.0) -> bool:
     run, pixels = identity(side, seconds)
     done, images = client.run(run, [pixels])
     return isinstance(done, Done) and bytes(images[0]) == pixels
+
+
+@contextlib.contextmanager
+def few_descriptors(pid: int, more: int = 0) -> Iterator[None]:
+    """While a process can open so many files more."""
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free(pid) + more, before[1]))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # a worker that could not go on
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
 # --- disk -----------------------------------------------------------------------------------------------------------
@@ -143,19 +154,15 @@ def test_without_descriptors_jobs_fail_by_name_and_the_daemon_lives(place: Groun
         assert is_done(found, 3)
         broker = place.brokers()[0].pid
         pid = broker if victim == "broker" else place.workers()[0].pid
-        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        used = max(int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir())
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 1 + more, before[1]))
-        try:
+        with few_descriptors(pid, more):
             for number in range(MANY):
+                run, pixels = identity(130 + 20 * number)
                 try:
-                    assert is_done(found, 130 + 20 * number)
-                    ended.append("done")
+                    done, images = found.run(run, [pixels])
+                    assert isinstance(done, Done) and bytes(images[0]) == pixels
+                    ended.append("done again" if done.report.retries else "done")
                 except (OutOfMemory, InternalError, WorkerCrashed) as error:
                     ended.append(error.code)
-        finally:
-            with contextlib.suppress(ProcessLookupError):  # a worker that could not go on
-                resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
         assert set(ended) - {"done"}, "it lacked nothing"
         assert is_done(found, 77)
         assert [each.pid for each in place.brokers()] == [broker]
@@ -185,18 +192,6 @@ def test_a_worker_in_which_libraries_began_without_descriptors_is_replaced(place
         assert isinstance(done, Done) and not done.report.retries, "it went to the new one at once"
         assert worker not in [each.pid for each in place.workers()]
     assert "the worker is replaced" in place.log
-
-
-@contextlib.contextmanager
-def few_descriptors(pid: int, more: int = 0) -> Iterator[None]:
-    """While a process can open so many files more."""
-    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free(pid) + more, before[1]))
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):  # a worker that could not go on
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
 def test_a_folder_of_models_that_changes_while_no_file_can_be_opened_is_no_end_of_the_daemon(place: Ground) -> None:

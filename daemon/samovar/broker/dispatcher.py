@@ -19,7 +19,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Union
 
-from samovar import descriptors
 from samovar.broker.intake import Offer, check_job_id
 from samovar.broker.job import Clock, Frame, Job, Pixels
 from samovar.broker.lease import Client, Leases
@@ -33,8 +32,7 @@ from samovar.broker.trainings import Trainings
 from samovar.broker.warmth import Warmth
 from samovar.channel import Held, Ready, Said, Spent
 from samovar.segment import Block
-from samovar_link import codec
-from samovar_link.errors import BadRequest, Busy, InternalError, OutOfMemory, RemoteError, UnknownJob, WorkerCrashed
+from samovar_link.errors import BadRequest, Busy, RemoteError, UnknownJob, WorkerCrashed
 from samovar_link.messages import (
     Attach,
     Cancel,
@@ -110,6 +108,7 @@ class Dispatcher:
             clock,
             handlers,
             lambda job: job in self._jobs,
+            self._fail_own,
             self._bounds.max_header_bytes,
         )
 
@@ -128,27 +127,15 @@ class Dispatcher:
 
     def receive(self, client: bytes, header: bytes | memoryview, frames: Sequence[Frame]) -> None:
         """One message of a client, as it came."""
-        try:
-            self._reception.receive(client, header, frames)
-        except Exception as error:  # whatever a client can provoke must not end the daemon for the others
-            self._own_up(client, header, error)
+        self._reception.receive(client, header, frames)
 
-    def _own_up(self, client: bytes, header: bytes | memoryview, error: Exception) -> None:
-        """Nobody waits for ever for what a defect of ours stopped, or the system."""
-        kind, name = codec.job_of(header)
-        if descriptors.are_out(error):
-            log.warning("%s refused: %s", kind, error)
-            remote: RemoteError = OutOfMemory("no more files can be opened just now", "try again")
-        else:
-            log.error("a message could not be handled", exc_info=error)
-            remote = InternalError(f"{kind} could not be handled: {type(error).__name__}: {error}", self._log_hint())
-        job = self._jobs.get(name)
-        if kind == "Run" and job is not None and job.client == client:
-            self._end(job, Failed(name, remote.code, remote.message, remote.hint))
-        elif kind == "Run" and name and job is None:
-            self._send(client, Failed(name, remote.code, remote.message, remote.hint))
-        else:
-            self._send(client, Refused(kind, remote.code, remote.message, remote.hint))
+    def _fail_own(self, client: bytes, failed: Failed) -> bool:
+        """End a job of a client. False if it has none of that name."""
+        job = self._jobs.get(failed.job)
+        if job is None or job.client != client:
+            return False
+        self._end(job, failed)
+        return True
 
     def hung_up(self, client: bytes) -> None:
         """The connection of a client was ended from here: nothing more is computed for it."""
@@ -344,11 +331,10 @@ class Dispatcher:
             job.retries += (f"the worker died ({reason}), the job started again on a fresh one",)
             self._queue.push_first(job)
         else:
-            error = WorkerCrashed(f"the worker died under this job {job.attempts} times ({reason})", self._log_hint())
+            error = WorkerCrashed(
+                f"the worker died under this job {job.attempts} times ({reason})", self._identity.log_hint
+            )
             self._end(job, Failed(job.id, error.code, error.message, error.hint))
-
-    def _log_hint(self) -> str:
-        return f"the log says more: {self._identity.log_path}" if self._identity.log_path else ""
 
     # --- jobs -------------------------------------------------------------------------------------------------------
 

@@ -81,6 +81,11 @@ class Identity:
     endpoints: tuple[str, ...] = ()
     log_path: str = ""
 
+    @property
+    def log_hint(self) -> str:
+        """Where who was told of a defect may read more."""
+        return f"the log says more: {self.log_path}" if self.log_path else ""
+
 
 LOCAL, REMOTE = b"l", b"r"
 """What the names of clients begin with, by the socket they come through; so two of the same number do not clash."""

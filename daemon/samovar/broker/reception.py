@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+from samovar import descriptors
 from samovar.broker.intake import Offer
 from samovar.broker.job import Clock, Frame
 from samovar.broker.lease import Client, Leases
 from samovar.broker.port import Identity, is_remote
 from samovar_link import codec
 from samovar_link.codec import UnknownKind
-from samovar_link.errors import BadRequest, ProtocolError, name_of
+from samovar_link.errors import BadRequest, InternalError, OutOfMemory, ProtocolError, RemoteError, name_of
 from samovar_link.messages import PROTOCOL, Failed, Hello, Message, Ping, Pong, Refused, Stop, Train
 
 log = logging.getLogger(__name__)
@@ -29,13 +30,15 @@ _MAX_LOGGED = 1000
 
 class Reception:
     """handlers : who takes which kind of message; has_job : whether a job is known, and so must not be failed here
+    fail_own : ends a job of a client, if it has one of that name
 
     max_header_bytes : of frame 0; it bounds how long decoding holds up everybody else
     """
 
     def __init__(
         self, offer: Offer, identity: Identity, leases: Leases, send: Callable[[bytes, Message], None], clock: Clock,
-        handlers: Mapping[type[Message], Handler], has_job: Callable[[str], bool], max_header_bytes: int,
+        handlers: Mapping[type[Message], Handler], has_job: Callable[[str], bool],
+        fail_own: Callable[[bytes, Failed], bool], max_header_bytes: int,
     ) -> None:  # fmt: skip
         self._offer = offer
         self._identity = identity
@@ -44,11 +47,32 @@ class Reception:
         self._clock = clock
         self._handlers = handlers
         self._has_job = has_job
+        self._fail_own = fail_own
         self._max_header_bytes = max_header_bytes
         self._garbled: set[bytes] = set()
 
     def receive(self, client: bytes, header: bytes | memoryview, frames: Sequence[Frame]) -> None:
-        """One message of a client, as it came."""
+        """One message of a client, as it came. Whatever it can provoke must not end the daemon for the others."""
+        try:
+            self._receive(client, header, frames)
+        except Exception as error:
+            self._own_up(client, header, error)
+
+    def _own_up(self, client: bytes, header: bytes | memoryview, error: Exception) -> None:
+        """Nobody waits for ever for what a defect of ours stopped, or the system."""
+        kind, job = codec.job_of(header)
+        if descriptors.are_out(error):
+            log.warning("%s refused: %s", kind, error)
+            remote: RemoteError = OutOfMemory(*descriptors.NONE_LEFT)
+        else:
+            log.error("a message could not be handled", exc_info=error)
+            words = f"{kind} could not be handled: {type(error).__name__}: {error}"
+            remote = InternalError(words, self._identity.log_hint)
+        failed = Failed(job, remote.code, remote.message, remote.hint)
+        if kind != "Run" or not self._fail_own(client, failed):
+            self._turn_down(client, header, remote)
+
+    def _receive(self, client: bytes, header: bytes | memoryview, frames: Sequence[Frame]) -> None:
         known = self._leases.renew(client, self._clock())
         if len(header) > self._max_header_bytes:
             error = BadRequest.field("frame 0", f"{len(header)} bytes", f"at most {self._max_header_bytes} bytes")
@@ -63,7 +87,7 @@ class Reception:
         except ProtocolError as error:  # a ROUTER cannot hang up on one peer, so it is not listened to
             self._log_garbled(client, error)
         except BadRequest as error:
-            self._refuse_badly_built(client, header, error)
+            self._turn_down(client, header, error)
         else:
             self._handle(client, known, message, frames)
 
@@ -100,7 +124,8 @@ class Reception:
         self._leases.greet(id, client, version, self._clock())
         self._send(id, self._offer.welcome(self._identity.version, self._identity.pid))
 
-    def _refuse_badly_built(self, client: bytes, header: bytes | memoryview, error: BadRequest) -> None:
+    def _turn_down(self, client: bytes, header: bytes | memoryview, error: RemoteError) -> None:
+        """Answer a message that did not get as far as its handler's answer."""
         kind, job = codec.job_of(header)
         if kind == "Run" and job and not self._has_job(job):
             self._send(client, Failed(job, error.code, error.message, error.hint))

@@ -95,7 +95,7 @@ def _starting() -> Iterator[None]:
     try:
         yield
     except (OSError, zmq.ZMQError) as error:
-        raise DaemonUnavailable(f"the daemon cannot start: {error.strerror or error}") from error
+        raise DaemonUnavailable(_cannot_start(error)) from error
 
 
 def _serve(
@@ -174,8 +174,14 @@ def _fault_of(home: Path) -> str:
 
 def _unusable(home: Path, error: OSError) -> str:
     if descriptors.are_out(error):
-        return f"the daemon cannot start: {error.strerror}"
+        return _cannot_start(error)
     return f"Samovar's folder {home} cannot be used: {error.strerror or error}"
+
+
+def _cannot_start(error: OSError | zmq.ZMQError) -> str:
+    """Names the file that was refused, but not where all would be."""
+    name = "" if descriptors.are_out(error) else getattr(error, "filename", None)
+    return f"the daemon cannot start: {f'{name}: ' if name else ''}{error.strerror or error}"
 
 
 def _give_up(reason: str) -> int:

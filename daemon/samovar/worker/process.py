@@ -205,7 +205,7 @@ def _remote_error(error: Exception) -> RemoteError:
     if isinstance(error, MemoryError):
         return OutOfMemory(f"not enough memory: {error}".rstrip(": "), "work on a smaller part")
     if descriptors.are_out(error):
-        return OutOfMemory("no more files can be opened just now", "try again")
+        return OutOfMemory(*descriptors.NONE_LEFT)
     return InternalError(f"{type(error).__name__}: {error}", "the log says more: samovar.log in Samovar's folder")
 
 

@@ -14,17 +14,20 @@ import psutil
 import pytest
 from harness import Krita
 
+from live_daemon import running_daemon
+
 pytestmark = [pytest.mark.editor, pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(600)]
 
 SOON_SECONDS = 2.0
 
 
 @pytest.fixture(scope="module")
-def facts(krita: Krita, shared_daemon: Any, reach: Callable[..., dict[str, str]], artifacts: Path) -> dict[str, Any]:
-    """The scenario kills the daemon: it is shared by nothing else in this file."""
-    play = krita.play(
-        "trouble", reach(krita, shared_daemon), DAEMON_PID=str(shared_daemon.pid), SAMOVAR_COMMAND="sh -c false"
-    )
+def facts(
+    krita: Krita, tmp_path_factory: pytest.TempPathFactory, reach: Callable[..., dict[str, str]], artifacts: Path
+) -> dict[str, Any]:
+    """The scenario kills the daemon, so each Krita has its own."""
+    with running_daemon(tmp_path_factory.mktemp("killed") / "home") as daemon:
+        play = krita.play("trouble", reach(krita, daemon), DAEMON_PID=str(daemon.pid), SAMOVAR_COMMAND="sh -c false")
     shutil.copy(play.folder / "trouble.png", artifacts / f"krita-{play.facts['krita']}-no-daemon.png")
     return play.facts
 
